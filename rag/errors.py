@@ -1,0 +1,70 @@
+"""Every error that Citewise raises on purpose, and the exit code that each one means.
+
+CitewiseError                     exit 1: something failed
+├── UsageError                    exit 2: the request is wrong; the message says what to do
+│   ├── InputError                a path, file or record that cannot be read
+│   ├── SettingsError             a settings file or value that is wrong
+│   └── MissingExtra              an optional dependency is not installed
+├── LibraryError                  a library on disk cannot be used
+│   ├── LibraryLocked             another process is writing
+│   ├── LibraryMismatch           the indexes were made with other settings: rebuild
+│   └── LibraryDamaged            a part is missing or unreadable: rebuild
+└── ModelError                    a language or embedding model failed
+    ├── ModelUnavailable          refused, timed out, overloaded: worth another try
+    └── ModelRejected             bad key, unknown model, bad request: needs the user
+"""
+
+
+class CitewiseError(Exception):
+    """Base of all errors with a message fit for a user: one line, what is wrong and what to do."""
+
+    exit_code = 1
+
+
+class UsageError(CitewiseError):
+    """The request cannot be carried out as given."""
+
+    exit_code = 2
+
+
+class InputError(UsageError):
+    """A path, file or pasted text that cannot be read at all."""
+
+
+class SettingsError(UsageError):
+    """A settings file or value that is wrong."""
+
+
+class MissingExtra(UsageError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed; install it with: pip install 'citewise[{extra}]'")
+
+
+class LibraryError(CitewiseError):
+    """A library on disk cannot be used as it is."""
+
+
+class LibraryLocked(LibraryError):
+    """Another process holds the writer lock."""
+
+
+class LibraryMismatch(LibraryError):
+    """The indexes were made with other settings than the present ones."""
+
+
+class LibraryDamaged(LibraryError):
+    """A part of the library is missing or unreadable and can be rebuilt."""
+
+
+class ModelError(CitewiseError):
+    """A language or embedding model failed."""
+
+
+class ModelUnavailable(ModelError):
+    """The model's server refused, timed out or is overloaded; another try may work."""
+
+
+class ModelRejected(ModelError):
+    """The model's server rejected the request (key, model name, size); the user must act."""

@@ -1,0 +1,176 @@
+"""Typed settings, read from YAML overlays; this module knows nothing of what is built from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rag.errors import SettingsError
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, values cannot be changed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EmbeddingSettings(Section):
+    """Which encoder makes the vectors. `builtin` ships with Citewise; `path` is a folder trained by
+    `python -m rag.encoder.train`; `openai` and `openai-like` call a server; `llamaindex` is the dotted path
+    of any LlamaIndex embedding class, with `options` as its arguments."""
+
+    kind: Literal["builtin", "path", "openai", "openai-like", "llamaindex"] = "builtin"
+    path: Path | None = None
+    model: str = "text-embedding-3-small"
+    base_url: str | None = None
+    target: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    batch_size: int = Field(512, ge=1)
+
+
+class ChunkingSettings(Section):
+    """Passage size in cl100k tokens, and how many sentences two neighbouring passages share."""
+
+    max_tokens: int = Field(512, ge=64, le=8192)
+    overlap_sentences: int = Field(1, ge=0, le=5)
+
+
+class RetrievalSettings(Section):
+    """Candidates a side, the weight of the dense score in the fusion (0..1), and papers kept for an answer."""
+
+    candidates: int = Field(100, ge=10, le=1000)
+    dense_weight: float = Field(0.5, ge=0.0, le=1.0)
+    papers: int = Field(8, ge=1, le=50)
+    diversity: float = Field(0.2, ge=0.0, le=1.0)
+    search_breadth: int = Field(400, ge=10, le=5000, description="HNSW ef_search")
+
+
+class RerankSettings(Section):
+    """An optional second look at the first `top` candidates."""
+
+    kind: Literal["none", "sentences"] = "sentences"
+    top: int = Field(30, ge=2, le=200)
+    weight: float = Field(0.3, ge=0.0, le=1.0)
+
+
+class GateSettings(Section):
+    """Whether to abstain, and below which calibrated probability of being answerable (None: as calibrated)."""
+
+    enabled: bool = True
+    threshold: float | None = Field(None, ge=0.0, le=1.0)
+
+
+class AnswerSettings(Section):
+    """How answers are made. `auto` uses the model when one is set up, else answers extractively."""
+
+    mode: Literal["auto", "extractive", "llm"] = "auto"
+    max_sentences: int = Field(6, ge=1, le=12)
+    fall_back: bool = Field(True, description="answer extractively when the model fails")
+    min_support: float = Field(0.5, ge=0.0, le=1.0)
+
+
+class LLMSettings(Section):
+    """The language model. Keys come from the environment only, never from a file."""
+
+    kind: Literal["none", "openai", "openai-like"] = "none"
+    model: str = "gpt-4o-mini"
+    base_url: str | None = None
+    context_window: int = Field(16_000, ge=1024)
+    max_tokens: int = Field(700, ge=32)
+    temperature: float = Field(0.0, ge=0.0, le=2.0)
+    timeout: float = Field(60.0, gt=0)
+    retries: int = Field(2, ge=0, le=10)
+
+
+class ChatSettings(Section):
+    """Where the chat page listens."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(7860, ge=0, le=65535)
+    max_upload_mb: int = Field(200, ge=1)
+
+
+class Settings(Section):
+    """All settings. The default value works with no key, no download and no network."""
+
+    library: Path | None = None
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    chunking: ChunkingSettings = ChunkingSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    rerank: RerankSettings = RerankSettings()
+    gate: GateSettings = GateSettings()
+    answer: AnswerSettings = AnswerSettings()
+    llm: LLMSettings = LLMSettings()
+    chat: ChatSettings = ChatSettings()
+
+    def library_folder(self, given: str | Path | None = None) -> Path:
+        """The library's folder: `given`, else the setting, else CITEWISE_LIBRARY, else the user's data folder."""
+        chosen = given or self.library or os.environ.get("CITEWISE_LIBRARY")
+        if chosen:
+            return Path(chosen).expanduser()
+        data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+        return Path(data).expanduser() / "citewise" / "library"
+
+
+def config_folder() -> Path:
+    """The folder of the shipped YAML files: inside the installed package, or configs/ of a checkout."""
+    installed = Path(__file__).parent / "_configs"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "configs"
+
+
+def load_settings(configs: Iterable[str | Path] = (), **overrides: Any) -> Settings:
+    """Settings from the default, each named or given YAML file in turn, then `overrides` (whole sections).
+
+    Raises SettingsError with one line that names the file and the key that is wrong.
+    """
+    merged: dict[str, Any] = _read(config_folder() / "default.yaml")
+    origin = "default"
+    for config in configs:
+        merged = _merge(merged, _read(_locate(config)))
+        origin = str(config)
+    try:
+        return Settings.model_validate(_merge(merged, overrides))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(f"settings ({origin}): {key}: {first['msg']}") from error
+
+
+def _locate(config: str | Path) -> Path:
+    path = Path(config).expanduser()
+    if path.suffix in {".yaml", ".yml"} or path.is_file():
+        if not path.is_file():
+            raise SettingsError(f"no settings file at {path}")
+        return path
+    shipped = config_folder() / f"{config}.yaml"
+    if not shipped.is_file():
+        names = ", ".join(sorted(item.stem for item in config_folder().glob("*.yaml")))
+        raise SettingsError(f"no settings named {str(config)!r}; known names: {names}; or give a path to a .yaml")
+    return shipped
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        detail = " ".join(str(error).split())
+        raise SettingsError(f"cannot read settings {path}: {detail}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError(f"settings {path}: expected keys and values, found {type(content).__name__}")
+    return content
+
+
+def _merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in overlay.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
