@@ -115,9 +115,10 @@ def normalised_title(title: str) -> str:
     >>> normalised_title("Top2Vec:  Distributed Representations of Topics.")
     'top2vec distributed representations of topics'
     """
-    folded = unicodedata.normalize("NFKD", title)
-    plain = "".join(character for character in folded if not unicodedata.combining(character))
-    return _NOT_WORD.sub(" ", plain.casefold()).strip()
+    if not title.isascii():
+        folded = unicodedata.normalize("NFKD", title)
+        title = "".join(character for character in folded if not unicodedata.combining(character))
+    return _NOT_WORD.sub(" ", title.casefold()).strip()
 
 
 def collapse(text: str) -> str:

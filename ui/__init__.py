@@ -1,0 +1,1 @@
+"""The chat page, on rag's public API only."""

@@ -1,0 +1,1 @@
+"""Judges of support: one interface, a deterministic judge by default."""

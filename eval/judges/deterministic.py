@@ -1,0 +1,96 @@
+"""The judge that needs no key: the citation check of `rag.citations`, applied to any system's answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from eval.judges.base import Evidence
+from rag.answerers.metadata import spelled_date
+from rag.citations import SupportScorer
+from rag.interfaces import Encoder
+from rag.papers import Paper
+from rag.settings import AnswerSettings
+
+_PAIRS_PER_SCORER = 2_000  # a scorer keeps every vector it made: a fresh one now and then bounds the memory
+
+
+class DeterministicJudge:
+    """Supported when the check's score is at least the engine's own default `min_support`.
+
+    Several papers support a claim together when one of them does, or when their best sentences side by side
+    do.
+    """
+
+    name = "deterministic"
+
+    def __init__(self, encoder: Encoder, *, min_support: float | None = None) -> None:
+        self._encoder = encoder
+        self._least = AnswerSettings().min_support if min_support is None else min_support
+        self._scorer = SupportScorer(encoder)
+        self._asked = 0
+
+    def supports(self, claim: str, evidence: Sequence[Evidence]) -> bool:
+        """Whether the evidence supports the claim."""
+        return self.score(claim, evidence) >= self._least
+
+    def score(self, claim: str, evidence: Sequence[Evidence]) -> float:
+        """Support in 0..1."""
+        papers = [_as_evidence(item) for item in evidence]
+        found = [self._support(claim, paper) for paper in papers]
+        best = max((score for score, _ in found), default=0.0)
+        if len(papers) < 2 or best >= self._least:
+            return best
+        joined = replace(
+            papers[0],
+            id="joined",
+            title=" / ".join(paper.title for paper in papers),
+            abstract=" ".join(_ended(quote) for _, quote in found if quote),
+        )
+        return max(best, self._support(claim, joined)[0])
+
+    def _support(self, claim: str, paper: Paper) -> tuple[float, str]:
+        self._asked += 1
+        if self._asked % _PAIRS_PER_SCORER == 0:
+            self._scorer = SupportScorer(self._encoder)
+        support = self._scorer.support(claim, paper)
+        return support.score, support.quote.text
+
+
+def default_judge() -> DeterministicJudge:
+    """The deterministic judge on the encoder that ships with Citewise."""
+    from rag.assemble import build_encoder
+    from rag.settings import EmbeddingSettings
+
+    return DeterministicJudge(build_encoder(EmbeddingSettings()))
+
+
+def _as_evidence(evidence: Evidence) -> Paper:
+    paper = evidence.paper
+    if not evidence.metadata:
+        return paper
+    return replace(paper, abstract=f"{paper.abstract} {_record_sentence(paper)}".strip())
+
+
+def _record_sentence(paper: Paper) -> str:
+    """What a paper's record says, as one sentence that a claim about it can be compared with."""
+    authors = len(paper.authors) or paper.n_authors
+    parts = [
+        f"was written by {', '.join(paper.authors)}" if paper.authors else "",
+        f"has {authors} authors" if authors else "",
+        f"is dated {spelled_date(paper.date)} ({paper.date})" if paper.date else "",
+        f"is from {paper.year}" if paper.year else "",
+        f"appeared at {paper.venue}" if paper.venue else "",
+        f"has {paper.upvotes} upvotes" if paper.upvotes is not None else "",
+        f"has {paper.comments} comments" if paper.comments is not None else "",
+        f"is at {paper.url}" if paper.url else "",
+        f"is at https://arxiv.org/abs/{paper.arxiv_id}" if paper.arxiv_id else "",
+        f"is at https://doi.org/{paper.doi}" if paper.doi else "",
+        f"has its code at {' and '.join(paper.code_urls)}" if paper.code_urls else "",
+    ]
+    title = paper.title.rstrip(".")
+    return f"“{title}” {' and '.join(part for part in parts if part)}."
+
+
+def _ended(quote: str) -> str:
+    return quote if quote.rstrip().endswith((".", "!", "?")) else f"{quote.rstrip()}."

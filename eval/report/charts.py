@@ -1,0 +1,93 @@
+"""Small charts as inline SVG: no script, no dependency, themed by the page's own style sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+_WIDTH, _HEIGHT = 360, 240
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 12, 40
+Point = tuple[float, float]
+
+
+def curve(points: Sequence[Point], *, title: str, x: str, y: str, top: float = 1.0) -> str:
+    """A line through points with x in 0..1 and y in 0..top."""
+    path = " ".join(
+        f"{'M' if place == 0 else 'L'}{_x(px):.1f} {_y(py / top):.1f}" for place, (px, py) in enumerate(points)
+    )
+    return _chart(f'<path class="line" d="{path}"/>', title=title, x=x, y=y, top=top)
+
+
+def reliability(bins: Sequence[tuple[float, float, int]], *, title: str, x: str, y: str) -> str:
+    """Bins as (mean confidence, share that holds, cases): discs as large as their cases, on a dashed
+    diagonal.
+    """
+    most = max((count for *_, count in bins), default=1)
+    diagonal = f'<line class="guide" x1="{_x(0)}" y1="{_y(0)}" x2="{_x(1)}" y2="{_y(1)}"/>'
+    discs = "".join(
+        f'<circle class="dot" cx="{_x(mean):.1f}" cy="{_y(share):.1f}" r="{3 + 9 * (count / most) ** 0.5:.1f}">'
+        f"<title>confidence {mean:.2f}: {share:.2f} of {count} cases</title></circle>"
+        for mean, share, count in bins
+    )
+    return _chart(diagonal + discs, title=title, x=x, y=y)
+
+
+def histogram(values: Sequence[float], *, title: str, x: str, y: str, bars: int = 24) -> str:
+    """How many values fall into equal bins from 0 to the largest."""
+    largest = max(values, default=0.0) or 1.0
+    counts = [0] * bars
+    for value in values:
+        counts[min(bars - 1, int(value / largest * bars))] += 1
+    most = max(counts) or 1
+    width = (_WIDTH - _LEFT - _RIGHT) / bars
+    drawn = "".join(
+        f'<rect class="bar" x="{_x(place / bars):.1f}" y="{_y(count / most):.1f}" width="{width - 1:.1f}"'
+        f' height="{_y(0) - _y(count / most):.1f}"><title>{count} cases</title></rect>'
+        for place, count in enumerate(counts)
+        if count
+    )
+    return _chart(drawn, title=title, x=x, y=y, right=largest, top=most)
+
+
+def interval_bar(low: float, mean: float, high: float) -> str:
+    """A value in 0..1 and its interval as a little strip for a table."""
+    return (
+        '<svg class="strip" viewBox="0 0 100 12" role="img" aria-hidden="true">'
+        '<rect class="rail" x="0" y="5" width="100" height="2"/>'
+        f'<rect class="range" x="{100 * low:.1f}" y="3" width="{max(0.6, 100 * (high - low)):.1f}" height="6"/>'
+        f'<circle class="dot" cx="{100 * mean:.1f}" cy="6" r="3"/></svg>'
+    )
+
+
+def _chart(drawn: str, *, title: str, x: str, y: str, right: float = 1.0, top: float = 1.0) -> str:
+    ticks = "".join(_tick(part / 4, part / 4 * right, part / 4 * top) for part in range(5))
+    middle = (_LEFT + _WIDTH - _RIGHT) / 2
+    labels = (
+        f'<text class="label" x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(x)}</text>'
+        f'<text class="label" x="10" y="{(_TOP + _HEIGHT - _BOTTOM) / 2}" text-anchor="middle"'
+        f' transform="rotate(-90 10 {(_TOP + _HEIGHT - _BOTTOM) / 2})">{escape(y)}</text>'
+    )
+    return (
+        f'<figure><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f"{ticks}{drawn}{labels}</svg><figcaption>{escape(title)}</figcaption></figure>"
+    )
+
+
+def _tick(at: float, x_value: float, y_value: float) -> str:
+    return (
+        f'<line class="grid" x1="{_LEFT}" y1="{_y(at):.1f}" x2="{_WIDTH - _RIGHT}" y2="{_y(at):.1f}"/>'
+        f'<text class="tick" x="{_LEFT - 5}" y="{_y(at) + 3:.1f}" text-anchor="end">{_short(y_value)}</text>'
+        f'<text class="tick" x="{_x(at):.1f}" y="{_HEIGHT - _BOTTOM + 14}" text-anchor="middle">{_short(x_value)}</text>'
+    )
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _x(share: float) -> float:
+    return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
+
+
+def _y(share: float) -> float:
+    return _HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM)

@@ -1,0 +1,54 @@
+"""What every answerer is given and owes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from rag.answers import Delta, Hit, Mode, Turn
+from rag.citations import DraftSentence
+from rag.llm import Stop
+
+if TYPE_CHECKING:
+    from rag.evidence import ScoredSentence
+    from rag.questions import Understanding
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A question with its evidence. Source n is `hits[n - 1]`; `sentences` are those of the first hits, scored.
+
+    Throwing `stop` in any thread ends the work of a model.
+    """
+
+    question: str
+    hits: tuple[Hit, ...]
+    sentences: tuple[ScoredSentence, ...]
+    understanding: Understanding
+    history: tuple[Turn, ...] = ()
+    stop: Stop = field(default_factory=Stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An answer before its citations are checked; `abstained` is the reason when there is none to give."""
+
+    sentences: tuple[DraftSentence, ...] = ()
+    abstained: str | None = None
+    mode: Mode = "extractive"
+    model: str | None = None
+    usage: dict[str, int] = field(default_factory=dict[str, int])
+    prompt_version: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Answerer(Protocol):
+    """Writes one answer: any number of deltas, then exactly one draft, last.
+
+    Closing the iterator early stops the work. A model's failure is raised as ModelError.
+    """
+
+    def write(self, request: Request) -> Iterator[Delta | Draft]:
+        """Answer one request."""
+        ...

@@ -1,0 +1,123 @@
+"""Choosing the sentences of an extractive answer: likely to answer, covering what was asked, nothing said twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rag import text
+from rag.answerers.sentence_model import SentenceModel, kind_of, shipped_model, signs
+from rag.evidence import stem_set
+
+if TYPE_CHECKING:
+    from rag.answerers.base import Request
+    from rag.evidence import ScoredSentence
+
+
+@dataclass(frozen=True, slots=True)
+class Taste:
+    """How many sentences an answer takes; the values are measured by eval/bench/answer_quality.py.
+
+    A further sentence of the same paper is taken while its gain is at least `gain` of the best one's; `redundancy` is
+    what a sentence loses by its likeness (cosine) to those taken, `coverage` what it gains by words of the question
+    that none of them has. Two sentences of that cosine or stem overlap say the same. A further paper is taken while its
+    best sentence is at least `other_paper` as relevant as the most relevant of all.
+    """
+
+    gain: float = 0.4
+    redundancy: float = 0.05
+    coverage: float = 0.1
+    near_duplicate: float = 0.95
+    other_paper: float = 0.7
+    most_papers: int = 4
+    most_sentences: int = 4
+    most_words: int = 90
+
+
+class Chooser:
+    """Greedy choice by marginal gain: maximal marginal relevance with a coverage reward.
+
+    Carbonell and Goldstein, 1998; Lin and Bilmes, 2011.
+    """
+
+    def __init__(self, request: Request, taste: Taste, model: SentenceModel | None = None) -> None:
+        self._taste = taste
+        self._model = model or shipped_model()
+        topic = request.understanding.topic or request.question
+        self._kind = kind_of(request.question, request.understanding)
+        self._topic = topic
+        self._stems = frozenset(text.stems(topic))
+        self._titles = {hit.paper.id: hit.paper.title for hit in request.hits}
+        self._likely: dict[tuple[str, int], float] = {}
+        self._taken: list[ScoredSentence] = []
+        self._covered: set[str] = set()
+
+    def weigh(self, group: Sequence[ScoredSentence]) -> None:
+        """Learn the likelihoods of one paper's sentences, given in order."""
+        found = signs(self._kind, self._topic, self._titles[group[0].paper_id], group)
+        for item, its_signs in zip(group, found, strict=True):
+            likely = self._model.probability(its_signs)
+            likely *= 0.5 if len(text.words(item.text)) < 5 else 1.0
+            likely *= 0.3 if item.text.rstrip().endswith("?") else 1.0
+            likely *= 0.1 if its_signs["announcement"] and self._kind != "code" else 1.0
+            self._likely[item.paper_id, item.ordinal] = likely
+
+    def likelihood(self, item: ScoredSentence) -> float:
+        """Probability (0..1) that a weighed sentence holds the answer."""
+        return self._likely[item.paper_id, item.ordinal]
+
+    def gain(self, item: ScoredSentence) -> float:
+        """What a sentence adds to those taken; -1 for one that was said already."""
+        stems = stem_set(item.text)
+        likeness = max((float(item.vector @ other.vector) for other in self._taken), default=0.0)
+        shared = max((_overlap(stems, stem_set(other.text)) for other in self._taken), default=0.0)
+        if max(likeness, shared) >= self._taste.near_duplicate:
+            return -1.0
+        fresh = (self._stems & stems) - self._covered
+        reward = self._taste.coverage * len(fresh) / max(1, len(self._stems))
+        return self.likelihood(item) + reward - self._taste.redundancy * likeness
+
+    def take(self, item: ScoredSentence) -> None:
+        """Count a sentence as said."""
+        self._taken.append(item)
+        self._covered |= self._stems & stem_set(item.text)
+
+    def several_of(self, group: Sequence[ScoredSentence], most: int) -> list[ScoredSentence]:
+        """Sentences of one paper, best first, until a further one adds too little or the answer gets long."""
+        left = list(group)
+        chosen: list[ScoredSentence] = []
+        floor, length = 0.0, 0
+        while left and len(chosen) < most:
+            item = max(left, key=self.gain)
+            gain = self.gain(item)
+            left.remove(item)
+            if gain < floor:
+                break
+            if chosen and length + len(item.text.split()) > self._taste.most_words:
+                continue
+            chosen.append(item)
+            self.take(item)
+            length += len(item.text.split())
+            floor = floor or self._taste.gain * gain
+        return chosen
+
+    def one_of(self, group: Sequence[ScoredSentence], floor: float) -> ScoredSentence | None:
+        """The sentence of one paper that adds most, where the paper's relevance reaches `floor`."""
+        if max(item.relevance for item in group) < floor:
+            return None
+        item = max(group, key=self.gain)
+        return item if self.gain(item) > 0 else None
+
+
+def _overlap(one: frozenset[str], other: frozenset[str]) -> float:
+    """Jaccard similarity; the vectors of one sentence in two papers differ by the papers' titles."""
+    return len(one & other) / len(one | other) if one | other else 0.0
+
+
+def by_paper(sentences: Sequence[ScoredSentence]) -> Mapping[str, list[ScoredSentence]]:
+    """Sentences by paper id, in the order given."""
+    groups: dict[str, list[ScoredSentence]] = {}
+    for item in sentences:
+        groups.setdefault(item.paper_id, []).append(item)
+    return groups

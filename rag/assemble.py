@@ -1,0 +1,178 @@
+"""The composition root: the one place that turns settings into objects."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag.errors import UsageError
+from rag.interfaces import Encoder
+from rag.settings import EmbeddingSettings, Settings
+
+if TYPE_CHECKING:
+    from rag.answerers.base import Answerer, Draft, Request
+    from rag.answers import Delta
+    from rag.ingest import Ingester
+    from rag.pipeline import Pipeline
+    from rag.retrieval import Retriever
+    from rag.stores.catalog import Catalog
+    from rag.stores.dense import ChromaIndex
+    from rag.stores.lexical import TantivyIndex
+    from rag.stores.manifest import Manifest
+
+_CATALOG = "catalog.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """All that answers questions, opened at one generation of a library."""
+
+    generation: int
+    manifest: Manifest
+    dense: ChromaIndex
+    lexical: TantivyIndex
+    retriever: Retriever
+    pipeline: Pipeline
+
+    def close(self) -> None:
+        """Release both indexes."""
+        self.dense.close()
+        self.lexical.close()
+
+
+def build_encoder(settings: EmbeddingSettings) -> Encoder:
+    """The encoder that the settings name; the built-in one is loaded once a process."""
+    from rag.embeddings import load_encoder
+
+    return _builtin() if settings.kind == "builtin" else load_encoder(settings)
+
+
+def holds_library(folder: Path) -> bool:
+    """Whether there is a library in the folder."""
+    return (folder / _CATALOG).is_file()
+
+
+def open_catalog(folder: Path) -> Catalog:
+    """The catalog of an existing library; raises UsageError where there is none."""
+    from rag.stores.catalog import Catalog
+
+    if not holds_library(folder):
+        raise UsageError(f"no library at {folder}; make one with: citewise ingest PATH")
+    return Catalog(folder / _CATALOG)
+
+
+def open_readers(folder: Path, settings: Settings, catalog: Catalog, *, previous: Readers | None = None) -> Readers:
+    """Both indexes and the pipeline over them, as the library is now.
+
+    The indexes of `previous` are reopened in place where they are still the library's; a rebuild moves them.
+    Raises UsageError for a library without papers, LibraryMismatch when it was made with other settings.
+    """
+    from rag.stores import manifest as manifests
+
+    generation = catalog.generation()  # before anything else: what is committed meanwhile is noticed next time
+    manifest = manifests.read(folder)
+    if manifest is None or catalog.count() == 0:
+        raise UsageError(f"the library at {folder} has no papers yet; add some with: citewise ingest PATH")
+    encoder = build_encoder(settings.embedding)
+    manifest.check(encoder, settings.chunking)
+    if previous and previous.manifest.folders == manifest.folders:
+        previous.dense.reopen()
+        previous.lexical.reopen()
+        dense, lexical = previous.dense, previous.lexical
+    else:
+        dense, lexical = open_dense(folder, manifest, settings), open_lexical(folder, manifest)
+        if previous:
+            previous.close()
+    retriever = _retriever(settings, catalog, dense, lexical, encoder)
+    return Readers(generation, manifest, dense, lexical, retriever, _pipeline(settings, retriever, lexical, encoder))
+
+
+def open_dense(folder: Path, manifest: Manifest, settings: Settings) -> ChromaIndex:
+    """The vectors of a library, where its manifest says they are."""
+    from rag.stores.dense import ChromaIndex
+
+    place = folder / manifest.folders["dense"]
+    return ChromaIndex(place, dimension=manifest.dimension, search_breadth=settings.retrieval.search_breadth)
+
+
+def open_lexical(folder: Path, manifest: Manifest) -> TantivyIndex:
+    """The inverted index of a library, where its manifest says it is."""
+    from rag.stores.lexical import TantivyIndex
+
+    return TantivyIndex(folder / manifest.folders["lexical"])
+
+
+@lru_cache(maxsize=1)
+def _builtin() -> Encoder:
+    from rag.embeddings import load_encoder
+
+    return load_encoder(EmbeddingSettings.model_validate({}))
+
+
+def _retriever(
+    settings: Settings, catalog: Catalog, dense: ChromaIndex, lexical: TantivyIndex, encoder: Encoder
+) -> Retriever:
+    from rag.retrieval import Retriever
+
+    return Retriever(catalog, dense, lexical, encoder, settings=settings.retrieval, rerank=settings.rerank)
+
+
+def _pipeline(settings: Settings, retriever: Retriever, lexical: TantivyIndex, encoder: Encoder) -> Pipeline:
+    from rag.answerers.extractive import ExtractiveAnswerer
+    from rag.answerers.metadata import MetadataAnswerer
+    from rag.gate import Gate
+    from rag.pipeline import Answerers, Pipeline
+
+    answerers = Answerers(
+        extractive=ExtractiveAnswerer(max_sentences=settings.answer.max_sentences),
+        metadata=MetadataAnswerer(),
+        model=None if settings.llm.kind == "none" else _ModelAnswerer(settings),
+    )
+    # The citation check compares sentences many times an answer: it stays local even when a server makes the vectors.
+    local = _builtin()
+    return Pipeline(
+        retriever,
+        Gate(local, lexical, settings=settings.gate) if settings.gate.enabled else None,
+        answerers,
+        encoder=local,
+        settings=settings.answer,
+        papers=settings.retrieval.papers,
+    )
+
+
+class _ModelAnswerer:
+    """The model's answerer, made at its first question: a search must not wait for LlamaIndex, nor fail for a key."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._made: Answerer | None = None
+        self._making = threading.Lock()
+
+    def write(self, request: Request) -> Iterator[Delta | Draft]:
+        return self._answerer().write(request)
+
+    def _answerer(self) -> Answerer:
+        from rag.answerers.model import ModelAnswerer
+        from rag.llm import ChatModel
+
+        with self._making:
+            if self._made is None:
+                model = ChatModel.from_settings(self._settings.llm)
+                self._made = ModelAnswerer(model, max_sentences=self._settings.answer.max_sentences)
+            return self._made
+
+
+def open_ingester(folder: Path, settings: Settings) -> Ingester:
+    """The one writer of a library, which is made when it is the first."""
+    from rag.indexing import Indexes
+    from rag.ingest import Ingester
+
+    def open_indexes(manifest: Manifest) -> Indexes:
+        return Indexes(open_dense(folder, manifest, settings), open_lexical(folder, manifest))
+
+    encoder = build_encoder(settings.embedding)
+    return Ingester(folder, encoder=encoder, chunking=settings.chunking, open_indexes=open_indexes)

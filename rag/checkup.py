@@ -1,0 +1,182 @@
+"""What `citewise doctor` looks at: each check says in one line what it found, and the command that mends it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from rag.errors import CitewiseError, LibraryError
+from rag.ingest import CATALOG, OpenIndexes
+from rag.interfaces import DenseIndex, Encoder, LexicalIndex
+from rag.settings import Settings
+from rag.stores import manifest as manifests
+from rag.stores.catalog import Catalog
+from rag.stores.lock import holder
+from rag.stores.manifest import Manifest
+
+_LITTLE_SPACE = 500_000_000
+_PATIENCE_SECONDS = 3.0
+_PACKAGES = ("citewise", "chromadb", "tantivy", "llama-index-core", "gradio")
+_REBUILD = "citewise rebuild"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at: whether it is in order, a line that says so, and the command that mends it."""
+
+    name: str
+    ok: bool
+    message: str
+    remedy: str | None = None
+
+
+def doctor(
+    folder: Path, settings: Settings, *, load_encoder: Callable[[], Encoder], open_indexes: OpenIndexes
+) -> list[Check]:
+    """Look at a library and its surroundings; nothing is changed, and no check keeps the others from running."""
+    checks = [_versions(), _folder(folder), _space(folder), _lock(folder)]
+    if (folder / CATALOG).is_file():
+        with closing(Catalog(folder / CATALOG)) as catalog:
+            checks += _guarded("catalog", lambda: _catalog(catalog))
+            checks += _guarded("indexes", lambda: _indexes(folder, settings, catalog, load_encoder, open_indexes))
+    else:
+        checks.append(Check("catalog", ok=True, message=f"no papers in {folder} yet; add some: citewise ingest PATH"))
+    return [*checks, _key(settings), *_server(settings)]
+
+
+def _guarded(name: str, look: Callable[[], Iterator[Check]]) -> list[Check]:
+    found: list[Check] = []
+    try:
+        found.extend(look())
+    except CitewiseError as error:
+        found.append(Check(name, ok=False, message=str(error), remedy=_REBUILD if name == "indexes" else None))
+    return found
+
+
+def _versions() -> Check:
+    found: list[str] = []
+    for package in _PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    python = ".".join(map(str, sys.version_info[:3]))
+    return Check("versions", ok=True, message=f"Python {python}, SQLite {sqlite3.sqlite_version}, {', '.join(found)}")
+
+
+def _folder(folder: Path) -> Check:
+    if not folder.exists():
+        parent = next(parent for parent in folder.absolute().parents if parent.exists())
+        ok = parent.is_dir() and os.access(parent, os.W_OK)
+        message = (
+            f"{folder} is made at the first ingest" if ok else f"{folder} cannot be made: {parent} is not writable"
+        )
+    else:
+        ok = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+        message = f"{folder}" if ok else f"{folder} is not a folder that you may write in"
+    return Check("folder", ok=ok, message=message, remedy=None if ok else "citewise --library ANOTHER_FOLDER …")
+
+
+def _space(folder: Path) -> Check:
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    ok = free >= _LITTLE_SPACE
+    return Check(
+        "disk space", ok=ok, message=f"{free / 1e9:.1f} GB free", remedy=None if ok else "free some disk space"
+    )
+
+
+def _lock(folder: Path) -> Check:
+    found = holder(folder)
+    if found is None:
+        return Check("lock", ok=True, message="nobody is writing")
+    return Check("lock", ok=True, message=f"process {found.pid} (`{found.command}`) is writing since {found.since}")
+
+
+def _catalog(catalog: Catalog) -> Iterator[Check]:
+    damage = catalog.damage()
+    yield Check("catalog file", ok=damage is None, message=damage or "whole")
+    counts = catalog.counts()
+    yield Check("catalog", ok=True, message="{papers:,} papers from {records:,} records".format_map(counts))
+    waiting = counts["pending"] + counts["doomed"]
+    message = f"{counts['pending']:,} papers to index, {counts['doomed']:,} passages to forget"
+    yield Check(
+        "pending work", ok=not waiting, message=message if waiting else "none", remedy=_REBUILD if waiting else None
+    )
+
+
+def _indexes(
+    folder: Path, settings: Settings, catalog: Catalog, load_encoder: Callable[[], Encoder], open_indexes: OpenIndexes
+) -> Iterator[Check]:
+    manifest = manifests.read(folder)
+    if manifest is None:
+        yield Check("manifest", ok=False, message=f"{folder / manifests.NAME} is missing", remedy=_REBUILD)
+        return
+    yield _fits(manifest, settings, load_encoder)
+    with closing(open_indexes(manifest)) as indexes:
+        expected = set(catalog.all_passage_ids())
+        yield _agreement("dense index", indexes.dense, expected)
+        yield _agreement("lexical index", indexes.lexical, expected)
+
+
+def _fits(manifest: Manifest, settings: Settings, load_encoder: Callable[[], Encoder]) -> Check:
+    try:
+        manifest.check(load_encoder(), settings.chunking)
+    except LibraryError as error:
+        return Check("fingerprint", ok=False, message=str(error), remedy=_REBUILD)
+    except (CitewiseError, OSError) as error:
+        return Check("fingerprint", ok=False, message=f"the encoder cannot be loaded: {error}")
+    message = f"made with {manifest.encoder} ({manifest.dimension} dimensions, {manifest.fingerprint[:12]}), as set"
+    return Check("fingerprint", ok=True, message=message)
+
+
+def _agreement(name: str, index: DenseIndex | LexicalIndex, expected: set[str]) -> Check:
+    found = index.ids()
+    missing, extra = len(expected - found), len(found - expected)
+    if not missing and not extra:
+        return Check(name, ok=True, message=f"{len(found):,} passages, as in the catalog")
+    message = f"{missing:,} passages of the catalog are missing and {extra:,} are not in the catalog"
+    return Check(name, ok=False, message=message, remedy=_REBUILD)
+
+
+def _key(settings: Settings) -> Check:
+    needed = "openai" in (settings.llm.kind, settings.embedding.kind)
+    if os.environ.get("OPENAI_API_KEY"):
+        return Check("OPENAI_API_KEY", ok=True, message="set" if needed else "set, not used by these settings")
+    if not needed:
+        return Check("OPENAI_API_KEY", ok=True, message="not set, not needed by these settings")
+    return Check(
+        "OPENAI_API_KEY", ok=False, message="not set, and these settings need it", remedy="export OPENAI_API_KEY=…"
+    )
+
+
+def _server(settings: Settings) -> Iterator[Check]:
+    if settings.llm.kind == "none":
+        yield Check("model server", ok=True, message="no language model is set up: answers are extractive")
+        return
+    base = settings.llm.base_url or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+    address = f"{base.rstrip('/')}/models"
+    if not address.startswith(("http://", "https://")):
+        yield Check("model server", ok=False, message=f"{base} is not an http address", remedy="set llm.base_url")
+        return
+    try:
+        with urlopen(Request(address), timeout=_PATIENCE_SECONDS):  # noqa: S310 - http(s) only, checked above
+            pass
+    except HTTPError as error:  # an answer, if only that a key is wanted: the key itself is never sent from here
+        yield Check("model server", ok=error.code < 500, message=f"{base} answers (status {error.code})")
+    except (URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        yield Check("model server", ok=False, message=f"{base} does not answer: {reason}", remedy="start the server")
+    else:
+        yield Check("model server", ok=True, message=f"{base} answers")

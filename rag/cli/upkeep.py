@@ -1,0 +1,47 @@
+"""The commands that look after a library: `remove`, `rebuild` and `doctor`."""
+
+from __future__ import annotations
+
+import click
+
+from rag.cli.options import library_options, open_with
+
+
+@click.command()
+@click.argument("paper_ids", nargs=-1)
+@click.option("--from", "source", metavar="PATH", help="Everything that was read from this file.")
+@library_options
+def remove(paper_ids: tuple[str, ...], source: str | None, folder: str | None, configs: tuple[str, ...]) -> None:
+    """Remove papers by id (see `citewise papers`), or all that one file brought."""
+    if not paper_ids and source is None:
+        raise click.UsageError("give one or more paper ids, or --from PATH")
+    with open_with(folder, configs) as library:
+        removed = library.remove(paper_ids, source=source)
+    click.echo(f"removed {removed} paper{'' if removed == 1 else 's'}")
+
+
+@click.command()
+@library_options
+def rebuild(folder: str | None, configs: tuple[str, ...]) -> None:
+    """Make both indexes anew from the catalog, with the present settings."""
+    from rag.cli.terminal import progress_bar
+
+    with open_with(folder, configs) as library, progress_bar() as progress:
+        papers = library.rebuild(progress=progress)
+    click.echo(f"rebuilt the indexes of {papers} paper{'' if papers == 1 else 's'}")
+
+
+@click.command()
+@library_options
+def doctor(folder: str | None, configs: tuple[str, ...]) -> int:
+    """Say what is in order and what is not, with the command that mends it."""
+    with open_with(folder, configs) as library:
+        checks = library.doctor()
+    for check in checks:
+        mark = click.style("ok  ", fg="green") if check.ok else click.style("FAIL", fg="red")
+        remedy = f"  → {check.remedy}" if check.remedy and not check.ok else ""
+        click.echo(f"{mark}  {check.name}: {check.message}{remedy}")
+    return 0 if all(check.ok for check in checks) else 1
+
+
+COMMANDS = (remove, rebuild, doctor)

@@ -1,0 +1,339 @@
+"""Whether two records are the same paper: pure rules, and hashed keys that find the candidates."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from rag.hashing import hashed, title_key
+from rag.papers import Record
+from rag.text import normalised_title
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+BANDS = 8
+ROWS = 2
+"""MinHash bands, and minima a band: records share a band with probability 1 - (1 - J**ROWS)**BANDS at Jaccard
+similarity J of their word trigrams. Chosen by eval/bench/dedupe.py."""
+
+CROWDED = 64
+"""A key that more papers than this share says nothing (a stock phrase, a stock title) and is not followed."""
+
+SAME_TITLE = 0.30
+NEAR_TITLE = 0.60
+UNTITLED = 0.70
+CONTAINED = 0.90
+_FEW = 12
+"""Trigrams below which an abstract is too short to say by itself which paper it is."""
+
+_WORD = re.compile(r"[^\W_]+")
+_BLANKS = {code: " " for code in range(128) if not chr(code).isalnum()}
+_COMMAND = re.compile(r"\\[a-zA-Z]+")
+_ACCENTS = re.compile("[\u0300-\u036f]+")
+_ARXIV_DOI = re.compile(r"10\.48550/arxiv\.(.+)")
+_VERSION = re.compile(r"v\d+$")
+
+
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(" ".join(item.split()) for item in text.split(","))
+
+
+_GENERIC = _listed("""
+    abstract, acknowledgements, acknowledgments, announcement, announcements, book review, book reviews,
+    comment, commentary, conclusion, conclusions, contents, correction, corrigendum, discussion,
+    editorial, editorial board, errata, erratum, foreword, forums, guest editorial, index, introduction,
+    invited talk, keynote, keynotes, letter, message, news, overview, panel, plenary, plenary talks,
+    preface, proceedings, program, program committee, reply, response, retraction, review, summary,
+    table of contents, tutorial, tutorials, untitled, welcome, withdrawn, workshop, workshops
+""")
+_NUMBER_WORDS = _listed("""
+    one, two, three, four, five, six, seven, eight, nine, ten, first, second, third, fourth, fifth,
+    single, double, dual, triple, i, ii, iii, iv, v, vi, vii, viii, ix, x, alpha, beta
+""")
+_QUALIFIERS = _listed("""
+    abstract, addendum, appendix, comment, comments, companion, corrected, correction, corrigendum,
+    demo, demonstration, errata, erratum, expanded, extended, extension, journal, poster, preliminary,
+    rebuttal, reply, response, retracted, retraction, revisited, short, summary, supplement,
+    supplementary, supplemental, tutorial, version, video
+""")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What of a record says which paper it is. The text forms are made when first asked for."""
+
+    record: Record
+
+    @cached_property
+    def title(self) -> str:
+        """The normalised title, empty when untitled."""
+        return normalised_title(self.record.title)
+
+    @cached_property
+    def title_words(self) -> frozenset[str]:
+        """The words of the normalised title."""
+        return frozenset(self.title.split())
+
+    @cached_property
+    def trigrams(self) -> frozenset[tuple[str, str, str]]:
+        """Word trigrams of the abstract, without case, accents, punctuation and LaTeX commands."""
+        words = abstract_words(self.record.abstract)
+        return frozenset(zip(words, words[1:], words[2:], strict=False))
+
+    @cached_property
+    def doi(self) -> str | None:
+        """The DOI in lower case, unless it only wraps an arXiv id."""
+        doi = _plain_doi(self.record)
+        return None if doi is None or _ARXIV_DOI.fullmatch(doi) else doi
+
+    @cached_property
+    def arxiv_id(self) -> str | None:
+        """The arXiv id without its version."""
+        doi = _plain_doi(self.record) or ""
+        wrapped = _ARXIV_DOI.fullmatch(doi)
+        given = self.record.arxiv_id or (wrapped and wrapped[1])
+        return _VERSION.sub("", given.lower().removeprefix("arxiv:")) if given else None
+
+
+def abstract_words(abstract: str) -> list[str]:
+    """Lower-case words for comparing abstracts; LaTeX commands and accents are dropped.
+
+    >>> abstract_words("A na\\u00efve $\\\\mathbf{x}_t$-Model.")
+    ['a', 'naive', 'x', 't', 'model']
+    """
+    if "\\" in abstract:
+        abstract = _COMMAND.sub(" ", abstract)
+    if not abstract.isascii():
+        return _WORD.findall(_ACCENTS.sub("", unicodedata.normalize("NFKD", abstract)).lower())
+    return abstract.lower().translate(_BLANKS).split()
+
+
+def same_paper(a: Identity, b: Identity) -> str | None:
+    """Why two records are the same paper, in words for the user; None when they are not, or it is unsure."""
+    if a.doi and a.doi == b.doi:
+        return "same DOI"
+    if a.arxiv_id and a.arxiv_id == b.arxiv_id:
+        return "same arXiv id"
+    if contradicts(a, b):
+        return None
+    if not a.title or not b.title:
+        return _same_untitled(a, b)
+    if a.title == b.title:
+        return _same_titled(a, b)
+    if _titles_near(a, b) and similarity(a, b) >= NEAR_TITLE and not _short(a, b):
+        return "similar title and abstract"
+    return None
+
+
+def contradicts(a: Identity, b: Identity) -> bool:
+    """Whether something explicit says that two records are different papers, whatever their texts say."""
+    if (a.doi and b.doi and a.doi != b.doi) or (a.arxiv_id and b.arxiv_id and a.arxiv_id != b.arxiv_id):
+        return True
+    return _numbers(a, b) or _strangers(a.record, b.record) or _two_rows(a.record, b.record)
+
+
+def similarity(a: Identity, b: Identity) -> float:
+    """Jaccard similarity of the abstracts' word trigrams, in 0..1."""
+    shared = len(a.trigrams & b.trigrams)
+    return shared / (len(a.trigrams) + len(b.trigrams) - shared) if shared else 0.0
+
+
+def containment(a: Identity, b: Identity) -> float:
+    """Share of the shorter abstract's word trigrams that the longer one has too, in 0..1."""
+    least = min(len(a.trigrams), len(b.trigrams))
+    return len(a.trigrams & b.trigrams) / least if least else 0.0
+
+
+def _same_titled(a: Identity, b: Identity) -> str | None:
+    if not a.record.abstract or not b.record.abstract:
+        sure = a.title not in _GENERIC and not _years_apart(a.record, b.record)
+        return "same title" if sure else None
+    if containment(a, b) >= SAME_TITLE or a.record.abstract == b.record.abstract:
+        return "same title and similar abstract"
+    named = a.record.external_id == b.record.external_id and len(a.record.external_id or "") > 5
+    return "same title and id" if named and a.title not in _GENERIC else None
+
+
+def _same_untitled(a: Identity, b: Identity) -> str | None:
+    if a.record.abstract == b.record.abstract:
+        return "same abstract"
+    if _short(a, b):
+        return None
+    if similarity(a, b) >= UNTITLED:
+        return "near-duplicate abstract"
+    lengths = sorted((len(a.trigrams), len(b.trigrams)))
+    if containment(a, b) >= CONTAINED and lengths[0] >= 0.3 * lengths[1]:
+        return "near-duplicate abstract"
+    return None
+
+
+def _short(a: Identity, b: Identity) -> bool:
+    return min(len(a.trigrams), len(b.trigrams)) < _FEW
+
+
+def _titles_near(a: Identity, b: Identity) -> bool:
+    # One title may be cut (a subtitle left out) or hold a typo; letters tell typos from other words.
+    shorter, longer = sorted((a.title, b.title), key=len)
+    if longer.startswith(shorter + " "):
+        return True
+    one, other = _letter_trigrams(a.title), _letter_trigrams(b.title)
+    return 2 * len(one & other) >= 0.8 * (len(one) + len(other))
+
+
+def _letter_trigrams(text: str) -> set[str]:
+    padded = f" {text} "
+    return {padded[at : at + 3] for at in range(len(padded) - 2)}
+
+
+def _numbers(a: Identity, b: Identity) -> bool:
+    """Titles that differ in a number or a word such as "extended" name a series, not one paper."""
+    if not a.title or not b.title or a.title == b.title:
+        return False
+    marks = [{w for w in identity.title_words if _marks(w)} for identity in (a, b)]
+    return marks[0] != marks[1]
+
+
+def _marks(word: str) -> bool:
+    return word.isdigit() or word in _NUMBER_WORDS or word in _QUALIFIERS
+
+
+def _strangers(a: Record, b: Record) -> bool:
+    """Both name their authors, and no family name is on both lists."""
+    if not a.authors or not b.authors:
+        return False
+    return not _family_names(a) & _family_names(b)
+
+
+def _family_names(record: Record) -> set[str]:
+    # Either end of a name may be the family name ("Bengio, Y.", "Y. Bengio"), so any long part counts.
+    return {part for name in record.authors for part in normalised_title(name).split() if len(part) > 1}
+
+
+def _two_rows(a: Record, b: Record) -> bool:
+    """Two rows of one file that carry different identifiers are two papers to the file's owner."""
+    return bool(a.external_id and b.external_id and a.source.path == b.source.path and a.external_id != b.external_id)
+
+
+def _years_apart(a: Record, b: Record) -> bool:
+    return a.year is not None and b.year is not None and abs(a.year - b.year) > 2
+
+
+def _plain_doi(record: Record) -> str | None:
+    if not record.doi:
+        return None
+    return re.sub(r"^(https?://(dx\.)?doi\.org/|doi:\s*)", "", record.doi.strip().lower()) or None
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Hashed identity of one record. Records of one paper share at least one, with few exceptions."""
+
+    title: int | None
+    named: tuple[int, ...]
+    sketch: tuple[int, ...]
+
+    def all(self) -> tuple[int, ...]:
+        """Every key."""
+        return (*self.named, *self.sketch) if self.title is None else (self.title, *self.named, *self.sketch)
+
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_FACTORS = tuple(hashed(f"permutation {at}") & 0xFFFFFFFFFFFFFFFF | 1 for at in range(64))
+
+
+class _WordHashes(dict[str, int]):
+    """Hash by word, remembered: a corpus repeats its words."""
+
+    _MOST = 400_000
+
+    def __missing__(self, word: str) -> int:
+        if len(self) >= self._MOST:
+            self.clear()
+        value = hashed(word)
+        self[word] = value
+        return value
+
+
+class Keymaker:
+    """Makes the keys of records, many at a time so that numpy's cost per call is shared. For one thread."""
+
+    def __init__(self, *, bands: int = BANDS, rows: int = ROWS) -> None:
+        self._bands = bands
+        self._rows = rows
+        self._words = _WordHashes()
+
+    def keys(self, records: Sequence[Record]) -> list[Keys]:
+        """The keys of each record, in order."""
+        sketches = self.sketches([record.abstract for record in records])
+        return [
+            Keys(title_key(record.title), _named_keys(record), sketch)
+            for record, sketch in zip(records, sketches, strict=True)
+        ]
+
+    def sketches(self, abstracts: Sequence[str]) -> list[tuple[int, ...]]:
+        """MinHash bands of each abstract's word trigrams (Broder 1997); none for fewer than three words."""
+        import numpy as np
+
+        lists = [abstract_words(abstract) for abstract in abstracts]
+        counts = np.array([max(len(words) - 2, 0) for words in lists], dtype=np.int64)
+        filled = np.flatnonzero(counts)
+        if not len(filled):
+            return [()] * len(lists)
+        trigrams = self._trigrams([lists[at] for at in filled.tolist()])
+        starts = np.concatenate(([0], np.cumsum(counts[filled])[:-1]))
+        bands = self._banded(trigrams, starts).tolist()
+        found = dict(zip(filled.tolist(), bands, strict=True))
+        return [tuple(found.get(at, ())) for at in range(len(lists))]
+
+    def _trigrams(self, lists: list[list[str]]) -> NDArray[np.uint64]:
+        """Hashes of all trigrams of all lists in order; those that span two lists are left out."""
+        import numpy as np
+
+        words = np.fromiter(map(self._words.__getitem__, chain.from_iterable(lists)), dtype=np.int64)
+        mixed = _mixed(words.view(np.uint64))
+        within = np.ones(len(mixed), dtype=np.bool_)
+        ends = np.cumsum([len(words) for words in lists])[:-1]
+        within[ends - 1] = False
+        within[ends - 2] = False
+        return mixed[within]
+
+    def _banded(self, trigrams: NDArray[np.uint64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(texts, bands): each band hashes the minima of `rows` permutations."""
+        import numpy as np
+
+        keys = np.zeros((len(starts), self._bands), dtype=np.uint64)
+        for at, factor in enumerate(_FACTORS[: self._bands * self._rows]):
+            permuted = trigrams * np.uint64(factor)
+            permuted ^= permuted >> np.uint64(32)
+            band = at // self._rows
+            keys[:, band] = (keys[:, band] ^ np.minimum.reduceat(permuted, starts)) * np.uint64(_GOLDEN)
+            keys[:, band] ^= np.uint64(band) + (keys[:, band] >> np.uint64(29))
+        return keys.view(np.int64)
+
+
+def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Hash of each run of three words. Multiply-and-shift as in splitmix64."""
+    import numpy as np
+
+    if len(words) < 3:
+        return words[:0]
+    mixed = words[:-2] * np.uint64(_GOLDEN)
+    mixed += words[1:-1] * np.uint64(0xC2B2AE3D27D4EB4F)
+    mixed += words[2:] * np.uint64(0x165667B19E3779F9)
+    mixed ^= mixed >> np.uint64(31)
+    mixed *= np.uint64(0xD6E8FEB86659FD93)
+    mixed ^= mixed >> np.uint64(32)
+    return mixed
+
+
+def _named_keys(record: Record) -> tuple[int, ...]:
+    identity = Identity(record)
+    named = (("doi", identity.doi), ("arxiv", identity.arxiv_id))
+    return tuple(hashed(f"{kind}:{value}") for kind, value in named if value)

@@ -1,0 +1,131 @@
+"""The choice of encoder: built-in, a trained folder, an OpenAI-compatible server, any of LlamaIndex's."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import MissingExtra, ModelRejected, SettingsError
+from rag.llama_encoder import REQUEST_TEXTS, LlamaEncoder, as_llama_embedding, redacted
+from rag.settings import EmbeddingSettings
+
+if TYPE_CHECKING:
+    from llama_index.core.base.embeddings.base import BaseEmbedding
+
+    from rag.encoder import StaticEncoder
+    from rag.interfaces import Encoder, Side, Vectors
+
+__all__ = ["LlamaEncoder", "StaticTextEncoder", "as_llama_embedding", "load_encoder"]
+
+OPENAI_URL = "https://api.openai.com/v1"
+_OPENAI_DIMENSIONS = {
+    "text-embedding-3-small": 1536,
+    "text-embedding-3-large": 3072,
+    "text-embedding-ada-002": 1536,
+}
+
+
+def load_encoder(settings: EmbeddingSettings) -> Encoder:
+    """The encoder that the settings name. Nothing is called over a network before a vector is asked for.
+
+    Raises SettingsError when a folder, a class or its arguments are wrong. Encoders of servers raise, when
+    used, ModelRejected (key, model name, input) or ModelUnavailable (refused, timed out, overloaded).
+    """
+    match settings.kind:
+        case "builtin":
+            return _builtin()
+        case "path":
+            return _from_folder(settings)
+        case "openai" | "openai-like":
+            return _from_server(settings)
+        case "llamaindex":
+            return _from_class(settings)
+
+
+class StaticTextEncoder:
+    """The built-in kind of encoder as an `Encoder`, with a name."""
+
+    def __init__(self, encoder: StaticEncoder, name: str) -> None:
+        self._encoder = encoder
+        self.name = name
+        self.dimension = encoder.dimension
+        self.fingerprint = encoder.fingerprint
+
+    def encode(self, texts: Sequence[str], *, side: Side = "passage") -> Vectors:
+        """Unit vectors, float32 (len(texts), dimension)."""
+        return self._encoder.encode(texts, side=side)
+
+
+def _builtin() -> StaticTextEncoder:
+    from rag.encoder import StaticEncoder
+
+    return StaticTextEncoder(StaticEncoder.load(), "builtin")
+
+
+def _from_folder(settings: EmbeddingSettings) -> StaticTextEncoder:
+    from rag.encoder import StaticEncoder
+
+    if settings.path is None:
+        raise SettingsError("embedding.kind is path: set embedding.path to the folder of a trained encoder")
+    folder = settings.path.expanduser()
+    try:
+        return StaticTextEncoder(StaticEncoder.load(folder), f"path:{folder.name}")
+    except (OSError, ValueError, LookupError) as error:
+        raise SettingsError(f"embedding.path: {' '.join(str(error).split())}") from error
+
+
+def _from_server(settings: EmbeddingSettings) -> LlamaEncoder:
+    url = (settings.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
+    if settings.kind == "openai-like" and url == OPENAI_URL:
+        raise SettingsError("embedding.kind is openai-like: set embedding.base_url to the server's address")
+    known = _OPENAI_DIMENSIONS.get(settings.model) if url == OPENAI_URL else None
+    options = {name: value for name, value in settings.options.items() if name != "dimensions"}
+
+    def build() -> BaseEmbedding:
+        key = os.environ.get("OPENAI_API_KEY", "")
+        if not key and url == OPENAI_URL:
+            raise ModelRejected("OPENAI_API_KEY is not set; export it, or use the built-in embedding")
+        try:
+            from llama_index.embeddings.openai import OpenAIEmbedding
+        except ImportError as error:
+            raise MissingExtra("llama-index-embeddings-openai", "openai") from error
+        arguments: dict[str, Any] = {"max_retries": 2, "embed_batch_size": REQUEST_TEXTS, **options}
+        arguments["dimensions"] = settings.options.get("dimensions")
+        # `model_name` takes any name; `model` only OpenAI's own.
+        return OpenAIEmbedding(model_name=settings.model, api_key=key or "none", api_base=url, **arguments)
+
+    return LlamaEncoder(
+        build,
+        name=settings.model,
+        identity={"kind": settings.kind, "model": settings.model, "base_url": url},
+        batch_size=settings.batch_size,
+        dimension=settings.options.get("dimensions") or known,
+    )
+
+
+def _from_class(settings: EmbeddingSettings) -> LlamaEncoder:
+    target = settings.target or ""
+    module, _, name = target.rpartition(".")
+    if not module:
+        raise SettingsError("embedding.kind is llamaindex: set embedding.target to package.module.Class")
+
+    def build() -> BaseEmbedding:
+        from llama_index.core.base.embeddings.base import BaseEmbedding
+
+        try:
+            made: object = getattr(importlib.import_module(module), name)(**settings.options)
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            detail = redacted(f"{type(error).__name__}: {error}")
+            raise SettingsError(f"embedding.target {target}: {detail}") from error
+        if not isinstance(made, BaseEmbedding):
+            raise SettingsError(f"embedding.target {target} is not a LlamaIndex embedding class")
+        return made
+
+    return LlamaEncoder(
+        build,
+        name=target,
+        identity={"kind": settings.kind, "target": target, "options": settings.options},
+        batch_size=settings.batch_size,
+    )

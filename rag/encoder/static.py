@@ -1,0 +1,138 @@
+"""Static token vectors: the built-in text encoder, numpy and tokenizers only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Side = Literal["query", "passage"]
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+
+SHIPPED_WEIGHTS = Path(__file__).parent / "weights"
+WEIGHT_FILES = ("model.safetensors", "tokenizer.json", "config.json")
+_BATCH = 512
+
+
+@dataclass(frozen=True, slots=True)
+class StaticTables:
+    """The numbers of an encoder with T tokens, P pairs and D dimensions.
+
+    Rows of every table are the T tokens followed by the P pairs. A pair is two tokens that follow each other (after
+    dropped tokens are taken out), such as "policy gradient"; its row is added to those of its tokens.
+    """
+
+    vectors: Floats
+    """(T + P, D)."""
+    query_weights: Floats
+    """(T + P,): how much each row counts in a question."""
+    passage_weights: Floats
+    """(T + P,): how much each row counts in a passage or sentence."""
+    pair_keys: Integers
+    """(P,), ascending: left token id * T + right token id."""
+    kept: NDArray[np.bool_]
+    """(T,): False for tokens that say nothing, such as punctuation."""
+
+    def rows(self, ids: Integers) -> Integers:
+        """The rows of one text's token ids: its kept tokens, then the known pairs among them."""
+        ids = ids[self.kept[ids]]
+        if len(ids) < 2 or not len(self.pair_keys):
+            return ids
+        keys = ids[:-1] * len(self.kept) + ids[1:]
+        places = np.minimum(np.searchsorted(self.pair_keys, keys), len(self.pair_keys) - 1)
+        found = places[self.pair_keys[places] == keys]
+        return np.concatenate((ids, found + len(self.kept)))
+
+
+class StaticEncoder:
+    """Turns texts into unit vectors: a weighted sum of one learned vector per token and known token pair.
+
+    The method is static embedding distilled from a sentence transformer (model2vec) and then trained contrastively
+    (sentence-transformers static-retrieval); repeated tokens count with the square root of their number. Word order
+    beyond known pairs is ignored. MODEL_CARD.md says how the weights came about and what they are bad at.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, tables: StaticTables, fingerprint: str) -> None:
+        self._tokenizer = tokenizer
+        self._tables = tables
+        self.fingerprint = fingerprint
+        self.dimension = int(tables.vectors.shape[1])
+
+    @classmethod
+    def load(cls, folder: Path | None = None) -> StaticEncoder:
+        """Read the weights in `folder`, or the shipped ones; FileNotFoundError names what is missing."""
+        from tokenizers import Tokenizer
+
+        folder = folder or SHIPPED_WEIGHTS
+        missing = [name for name in WEIGHT_FILES if not (folder / name).is_file()]
+        if missing:
+            raise FileNotFoundError(f"no encoder in {folder}: {', '.join(missing)} missing")
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return cls(tokenizer, _read_tables(folder / "model.safetensors", config), fingerprint(folder))
+
+    def encode(self, texts: Sequence[str], *, side: Side = "passage") -> Floats:
+        """Vectors of `texts`: float32 (len(texts), dimension), rows of length one, or zero for an empty text.
+
+        `side` says whether the texts are questions or what is to be found; each has its own token weights. A text's
+        vector never depends on the others in the call.
+        """
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for at, rows in enumerate(self._rows(texts)):
+            if len(rows):
+                vectors[at] = self._sum(rows, side)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.divide(vectors, lengths, out=vectors, where=lengths > 0)
+
+    def _rows(self, texts: Sequence[str]) -> Iterator[Integers]:
+        # Batches keep the tokenizer's threads busy and its output short-lived.
+        for start in range(0, len(texts), _BATCH):
+            batch = list(texts[start : start + _BATCH])
+            for encoding in self._tokenizer.encode_batch_fast(batch, add_special_tokens=False):
+                yield self._tables.rows(np.array(encoding.ids, dtype=np.int64))
+
+    def _sum(self, rows: Integers, side: Side) -> Floats:
+        tables = self._tables
+        unique, counts = np.unique(rows, return_counts=True)
+        weights = tables.query_weights if side == "query" else tables.passage_weights
+        strength = weights[unique] * np.sqrt(counts, dtype=np.float32)
+        return strength @ tables.vectors[unique]
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 (hex) over the names and contents of the weight files."""
+    digest = hashlib.sha256()
+    for name in WEIGHT_FILES:
+        digest.update(f"{name}\n".encode())
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _read_tables(path: Path, config: dict[str, Any]) -> StaticTables:
+    from safetensors.numpy import load_file
+
+    tensors = load_file(path)
+    # Each int8 row was divided by its largest absolute value over 127 ("scale") when it was written.
+    vectors = tensors["vectors"].astype(np.float32)
+    vectors *= tensors["scale"].astype(np.float32)[:, None]
+    if vectors.shape[1] != config["dimension"]:
+        raise ValueError(f"{path} holds {vectors.shape[1]} dimensions, config.json says {config['dimension']}")
+    return StaticTables(
+        vectors=vectors,
+        query_weights=tensors["query_weights"].astype(np.float32),
+        passage_weights=tensors["passage_weights"].astype(np.float32),
+        pair_keys=tensors["pair_keys"].astype(np.int64),
+        kept=tensors["kept"].astype(np.bool_),
+    )

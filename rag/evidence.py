@@ -1,0 +1,185 @@
+"""Sentences of papers scored against a question: the ground of quotes, reranks, the gate, extractive
+answers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag import text
+from rag.interfaces import Encoder, WordStatistics
+from rag.papers import Paper
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+# How much of its title's vector a sentence's vector carries, and how much a stem that only the title holds
+# counts towards the sentence's coverage: a sentence rarely repeats what its paper is about.
+_TITLE_MIX, _TITLE_SHARE = 0.3, 0.5
+_COSINE_SHARE = 0.55
+
+# Words by which a question refers to papers and to itself rather than to its topic: they say nothing about
+# whether a sentence answers.
+_SCAFFOLD = """
+    paper work article study author abstract publication research researcher propose introduce present
+    describe discuss mention report explain address explore investigate deal concern tell know give find show
+    list name call say question answer kind sort type exist make come want need help look many people anyone
+    something anything main exactly actually according please example recent new post publish
+    appear library collection online
+"""
+_JOINTS = re.compile(r"[\W_]+")
+_POSSESSIVE = re.compile(r"['’]s\b")
+_FREQUENCIES = Path(__file__).with_name("word_frequencies.json")
+_PRIOR = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One content stem of a question: the word as asked, its weight (inverse document frequency), and the
+    number of passages that hold it."""
+
+    stem: str
+    word: str
+    weight: float
+    frequency: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredSentence:
+    """One sentence of a paper's abstract (its title, with `start == end == 0`, when it has no abstract).
+
+    `relevance` (0..1) is the number to rank by; `cosine` compares the question's vector with `vector`, the
+    sentence's vector in the context of its title; `coverage` (0..1) is the weight share of the question's
+    terms that the sentence holds, terms found only in the title counting half.
+    """
+
+    paper_id: str
+    ordinal: int
+    text: str
+    start: int
+    end: int
+    relevance: float
+    cosine: float
+    coverage: float
+    vector: Vectors
+
+
+def score_sentences(
+    question: str, papers: Sequence[Paper], *, encoder: Encoder, statistics: WordStatistics
+) -> list[ScoredSentence]:
+    """Every sentence of `papers`, in the order of the papers and of their sentences; one encoder call for
+    all.
+    """
+    import numpy as np
+
+    spans = [(row, ordinal, span) for row, paper in enumerate(papers) for ordinal, span in enumerate(_spans(paper))]
+    if not spans:
+        return []
+    terms = question_terms(question, statistics)
+    asked = encoder.encode([question], side="query")[0]
+    encoded = encoder.encode([*(span.text for *_, span in spans), *(paper.title for paper in papers)], side="passage")
+    mixed = encoded[: len(spans)] + _TITLE_MIX * encoded[len(spans) :][[row for row, *_ in spans]]
+    lengths = np.linalg.norm(mixed, axis=1, keepdims=True)
+    vectors = np.divide(mixed, lengths, out=np.zeros_like(mixed), where=lengths > 0)
+    cosines: list[float] = (vectors @ asked).tolist()
+    titles = [stem_set(paper.title) for paper in papers]
+    return [
+        _scored(papers[row].id, ordinal, span, cosine, _coverage(terms, stem_set(span.text), titles[row]), vector)
+        for (row, ordinal, span), cosine, vector in zip(spans, cosines, vectors, strict=True)
+    ]
+
+
+def _scored(
+    paper_id: str, ordinal: int, span: text.Span, cosine: float, coverage: float, vector: Vectors
+) -> ScoredSentence:
+    relevance = min(1.0, max(0.0, _COSINE_SHARE * cosine + (1 - _COSINE_SHARE) * coverage))
+    return ScoredSentence(paper_id, ordinal, *span, relevance, cosine, coverage, vector)
+
+
+def question_terms(question: str, statistics: WordStatistics) -> tuple[Term, ...]:
+    """The content stems of a question with their weights, in order, each once.
+
+    Words that only refer to papers are left out, unless there are no others.
+    """
+    words: dict[str, str] = {}
+    for part in _JOINTS.sub(" ", _POSSESSIVE.sub("", " ".join(text.content_words(question)))).split():
+        if part not in text.STOP_WORDS:
+            words.setdefault(text.stem(part), part)
+    kept = {stem: word for stem, word in words.items() if stem not in _scaffold()} or words
+    frequency = statistics.document_frequency(list(kept.values()))
+    count = max(1, statistics.count())
+    return tuple(
+        Term(stem, word, term_weight(stem, frequency.get(word, 0), count), frequency.get(word, 0))
+        for stem, word in kept.items()
+    )
+
+
+def is_bare(topic: str) -> bool:
+    """Whether a topic has no words but those that refer to papers: "Which papers are there?"."""
+    return stem_set(topic) <= _scaffold()
+
+
+def term_weight(stem: str, frequency: int, count: int) -> float:
+    """How much a stem says: its inverse document frequency, in a library of `count` passages and in abstracts
+    at large, which count as `_PRIOR` more passages. In a small library alone, "take" is as rare as any name."""
+    return idf(frequency + _PRIOR * background(stem), count + _PRIOR)
+
+
+def background(stem: str) -> float:
+    """The share (0..1) of abstracts at large that hold a stem; 0 for a rare or unknown one."""
+    return _shares().get(stem, 0.0)
+
+
+def idf(frequency: float, count: float) -> float:
+    """BM25's inverse document frequency, never negative."""
+    return math.log(1 + max(0.0, count - frequency + 0.5) / (frequency + 0.5))
+
+
+def covered(terms: Sequence[Term], stems: frozenset[str]) -> float:
+    """The weight share of the terms that are among `stems`; 0 when there are no terms."""
+    total = sum(term.weight for term in terms)
+    return sum(term.weight for term in terms if term.stem in stems) / total if total else 0.0
+
+
+@lru_cache(maxsize=8192)
+def stem_set(source: str) -> frozenset[str]:
+    """The content stems of a text."""
+    return frozenset(text.stems(source))
+
+
+def best_by_paper(sentences: Sequence[ScoredSentence]) -> Mapping[str, ScoredSentence]:
+    """The most relevant sentence of each paper, the earlier one of equals."""
+    best: dict[str, ScoredSentence] = {}
+    for sentence in sentences:
+        if sentence.paper_id not in best or sentence.relevance > best[sentence.paper_id].relevance:
+            best[sentence.paper_id] = sentence
+    return best
+
+
+@lru_cache(maxsize=1)
+def _shares() -> dict[str, float]:
+    plain = json.loads(_FREQUENCIES.read_text(encoding="utf-8"))
+    return {stem: number / plain["passages"] for stem, number in plain["stems"].items()}
+
+
+@lru_cache(maxsize=1)
+def _scaffold() -> frozenset[str]:
+    return frozenset(text.stem(word) for word in _SCAFFOLD.split())
+
+
+def _spans(paper: Paper) -> list[text.Span]:
+    return text.sentences(paper.abstract) or [text.Span(paper.title, 0, 0)]
+
+
+def _coverage(terms: Sequence[Term], sentence: frozenset[str], title: frozenset[str]) -> float:
+    return covered(terms, sentence) + _TITLE_SHARE * covered(terms, title - sentence)

@@ -1,0 +1,155 @@
+"""The gate: whether the abstracts found answer the question, how sure that is, and what is missing."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rag import text
+from rag.answers import Hit
+from rag.errors import LibraryError
+from rag.evidence import ScoredSentence, Term, is_bare
+from rag.gate_features import Closest, FeatureMaker
+from rag.interfaces import Encoder, WordStatistics
+from rag.questions import Understanding
+from rag.settings import GateSettings
+
+MODEL_FILE = Path(__file__).with_name("gate_model.json")
+
+Tree = Any
+"""A leaf is a number; a fork is [feature, threshold, left, right]: left when the value is at most the threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether to answer. `probability` is the calibrated one that the abstracts hold the answer; `reason` says
+    in words for the user what is missing, None when answerable."""
+
+    answerable: bool
+    probability: float
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GateModel:
+    """Gradient-boosted trees and a logistic curve (Platt 1999) that turns their sum into a probability."""
+
+    trees: tuple[Tree, ...]
+    slope: float
+    intercept: float
+    threshold: float
+
+    @classmethod
+    def read(cls, path: Path = MODEL_FILE) -> GateModel:
+        """Read a model written by `eval/bench/calibrate_gate.py`; LibraryError says what is wrong with it."""
+        try:
+            plain = json.loads(path.read_text(encoding="utf-8"))
+            return cls(
+                trees=tuple(plain["trees"]),
+                slope=float(plain["slope"]),
+                intercept=float(plain["intercept"]),
+                threshold=float(plain["threshold"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LibraryError(f"cannot read the gate's model {path}: {error!r}; install Citewise again") from error
+
+    def probability(self, features: Mapping[str, float]) -> float:
+        """Probability (0..1) that the question with these features is answerable."""
+        total = sum(_leaf(tree, features) for tree in self.trees)
+        return 1 / (1 + math.exp(-max(-30.0, min(30.0, self.slope * total + self.intercept))))
+
+
+def _leaf(tree: Tree, features: Mapping[str, float]) -> float:
+    while not isinstance(tree, int | float):
+        name, threshold, left, right = tree
+        tree = left if features[name] <= threshold else right
+    return tree
+
+
+class Gate:
+    """Judges whether what was found answers the question."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        statistics: WordStatistics,
+        *,
+        settings: GateSettings | None = None,
+        model: GateModel | None = None,
+    ) -> None:
+        self._settings = settings or GateSettings.model_validate({})
+        self._model = model or GateModel.read()
+        self._maker = FeatureMaker(encoder, statistics)
+
+    @property
+    def threshold(self) -> float:
+        """The probability below which the gate abstains."""
+        return self._model.threshold if self._settings.threshold is None else self._settings.threshold
+
+    def judge(
+        self,
+        question: str,
+        hits: Sequence[Hit],
+        sentences: Sequence[ScoredSentence],
+        understanding: Understanding,
+    ) -> Verdict:
+        """Judge the `hits` and the scored `sentences` of the first of them, both from one `Retrieval`.
+
+        A gate that is switched off still says no when there is nothing to answer from.
+        """
+        if not text.words(question):
+            return Verdict(False, 0.0, "the question has no words to search for")
+        if not hits:
+            return Verdict(False, 0.0, "no paper in the library has anything to do with it")
+        if understanding.heard and is_bare(understanding.topic):
+            return Verdict(True, 1.0, None)  # a list of the papers that pass the filter is all that is asked for
+        evidence = self._maker.evidence(hits, sentences, understanding)
+        if evidence.closest is None:
+            return Verdict(False, 0.0, "the question names no subject to search for")
+        probability = self._model.probability(evidence.features)
+        if not self._settings.enabled or probability >= self.threshold:
+            return Verdict(True, probability, None)
+        return Verdict(False, probability, _reason(evidence.closest, understanding))
+
+
+_NO_KIND = {
+    "number": "gives no number for it",
+    "date": "gives no date for it",
+    "person": "names nobody for it",
+    "name": "names none",
+    "reason": "gives no reason for it",
+}
+_FAR = 0.6
+
+
+def _reason(nearest: Closest, understanding: Understanding) -> str:
+    """What is missing; every phrase states only what was checked, word by word."""
+    names = {text.stem(part) for name in understanding.names for part in text.normalised_title(name).split()}
+    unknown = [term for term in nearest.uncovered if term.frequency == 0]
+    if unknown:
+        return f"none of the abstracts mentions {_listed(unknown, understanding, names)}"
+    paper = f"the nearest paper, “{text.shorten(nearest.paper.title, 80)}”,"
+    unsaid = [term for term in nearest.uncovered if term.stem in names or nearest.soft[term.stem] < _FAR]
+    if unsaid:
+        return f"{paper} does not mention {_listed(unsaid, understanding, names)}"
+    if not nearest.has_kind:
+        return f"{paper} {_NO_KIND[understanding.asked]}"
+    return f"{paper} is on the subject, but no sentence of it comes close to what is asked"
+
+
+def _listed(terms: Sequence[Term], understanding: Understanding, names: set[str]) -> str:
+    ordered = sorted(terms, key=lambda term: (term.stem not in names, -term.weight))[:3]
+    shown = dict.fromkeys(_as_written(term, understanding) for term in ordered)
+    *most, last = [f"“{word}”" for word in shown]
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _as_written(term: Term, understanding: Understanding) -> str:
+    for word in text.words(understanding.topic):
+        if term.stem in {text.stem(part) for part in text.normalised_title(word).split()}:
+            return word
+    return term.word

@@ -1,0 +1,141 @@
+"""Carries work from the catalog into both indexes: encoding and writing each in a thread of their own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from queue import Empty, Full, Queue
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+
+from rag.interfaces import DenseIndex, Encoder, LexicalIndex
+from rag.stores.journal import IndexJob
+
+if TYPE_CHECKING:
+    from rag.interfaces import Vectors
+
+T = TypeVar("T")
+
+_QUEUED = 3
+_COMMIT_PASSAGES = 16_384
+"""Passages between two commits: each costs the lexical index a segment; a crash repeats at most so many."""
+
+
+class Indexes(NamedTuple):
+    """The two indexes of a library."""
+
+    dense: DenseIndex
+    lexical: LexicalIndex
+
+    def close(self) -> None:
+        """Close both."""
+        self.dense.close()
+        self.lexical.close()
+
+
+class _Encoded(NamedTuple):
+    job: IndexJob
+    vectors: Vectors | None
+
+
+class Indexer:
+    """Takes jobs in order (`submit`); at the end of `with`, both indexes hold them.
+
+    `mark` is called with the jobs that both indexes hold for good. What was under way when an error ended the block
+    was not marked, and so stays pending in the catalog for the next run.
+    """
+
+    def __init__(self, mark: Callable[[list[IndexJob]], object], encoder: Encoder, indexes: Indexes) -> None:
+        self._mark = mark
+        self._encoder = encoder
+        self._indexes = indexes
+        self._jobs: Queue[IndexJob | None] = Queue(_QUEUED)
+        self._encoded: Queue[_Encoded | None] = Queue(_QUEUED)
+        self._error: BaseException | None = None
+        self._stopped = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(work,), name=f"citewise-{name}")
+            for name, work in (("encode", self._encode), ("index", self._index))
+        ]
+        self.passages = 0
+        """Passages that both indexes hold since the start."""
+
+    def submit(self, job: IndexJob) -> None:
+        """Queue a job; waits while both threads are busy. Raises what a thread failed with."""
+        if job:
+            self._put(self._jobs, job)
+        if self._error:
+            raise self._error
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._stopped.set()
+        self._put(self._jobs, None)
+        for thread in self._threads:
+            thread.join()
+        if error is None and self._error:
+            raise self._error
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised again by `submit` or at the end of the block
+            self._error = self._error or error
+            self._stopped.set()
+
+    def _encode(self) -> None:
+        for job in self._taken(self._jobs):
+            texts = [passage.text for passage in job.passages]
+            vectors = self._encoder.encode(texts, side="passage") if texts else None
+            self._put(self._encoded, _Encoded(job, vectors))
+        self._put(self._encoded, None)
+
+    def _index(self) -> None:
+        written: list[IndexJob] = []
+        for job, vectors in self._taken(self._encoded):
+            self._write(job, vectors)
+            written.append(job)
+            if sum(len(job.passages) for job in written) >= _COMMIT_PASSAGES:
+                self._commit(written)
+                written = []
+        if written and not self._stopped.is_set():
+            self._commit(written)
+
+    def _write(self, job: IndexJob, vectors: Vectors | None) -> None:
+        dense, lexical = self._indexes
+        if job.doomed:
+            ids = [item.passage for item in job.doomed]
+            dense.delete(ids)
+            lexical.delete(ids)
+        if vectors is not None:
+            dense.upsert([passage.id for passage in job.passages], vectors)
+            lexical.upsert(job.passages)
+
+    def _commit(self, jobs: list[IndexJob]) -> None:
+        self._indexes.lexical.commit()
+        self._mark(jobs)
+        self.passages += sum(len(job.passages) for job in jobs)
+
+    def _put(self, queue: Queue[T], item: T) -> None:
+        while not self._stopped.is_set():
+            with suppress(Full):
+                queue.put(item, timeout=0.1)
+                return
+
+    def _taken(self, queue: Queue[T | None]) -> Iterable[T]:
+        while not self._stopped.is_set():
+            try:
+                item = queue.get(timeout=0.1)
+            except Empty:
+                continue
+            if item is None:
+                return
+            yield item

@@ -1,0 +1,381 @@
+"""Ingest: files to papers in the catalog and passages in both indexes, and a report of what became of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from rag.chunking import chunk
+from rag.errors import InputError, LibraryDamaged
+from rag.folding import display_title
+from rag.indexing import Indexer, Indexes
+from rag.interfaces import Encoder
+from rag.merging import Merger, Outcome, Reading, SourceState
+from rag.papers import Paper, Passage, Record, Reject, with_source
+from rag.settings import ChunkingSettings
+from rag.stores import manifest as manifests
+from rag.stores.catalog import Catalog
+from rag.stores.journal import Journal
+from rag.stores.lock import WriterLock
+from rag.stores.manifest import Manifest
+
+if TYPE_CHECKING:
+    from rag.parsers import Notice, Parse
+
+CATALOG = "catalog.sqlite"
+_AT_ONCE = 1024
+_TICK_SECONDS = 0.1
+
+OpenIndexes = Callable[[Manifest], Indexes]
+
+
+class Duplicate(NamedTuple):
+    """A record that was merged: its title, the id of the paper it joined, and why."""
+
+    title: str
+    kept: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an ingest or rebuild is: what it does, records done, bytes read of `total`, records a second."""
+
+    stage: str
+    done: int
+    completed: int
+    total: int | None
+    rate: float
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What became of the records read. `parsed` = added + updated + unchanged + duplicates, unless it was stopped."""
+
+    parsed: int = 0
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    duplicates: list[Duplicate] = field(default_factory=list[Duplicate])
+    rejected: list[Reject] = field(default_factory=list[Reject])
+    notices: list[Notice] = field(default_factory=list["Notice"])
+    formats: dict[str, str] = field(default_factory=dict[str, str])
+    stopped: bool = False
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `citewise ingest --json` prints."""
+        return {
+            "parsed": self.parsed,
+            "added": self.added,
+            "updated": self.updated,
+            "unchanged": self.unchanged,
+            "removed": self.removed,
+            "duplicates": [item._asdict() for item in self.duplicates],
+            "rejected": [{"path": item.path, "line": item.line, "reason": item.reason} for item in self.rejected],
+            "notices": [{"path": item.path, "line": item.line, "message": item.message} for item in self.notices],
+            "formats": self.formats,
+            "stopped": self.stopped,
+            "seconds": round(self.seconds, 3),
+        }
+
+    def count(self, outcomes: Iterable[Outcome]) -> None:
+        """Take in what became of records."""
+        for outcome in outcomes:
+            match outcome.kind:
+                case "added":
+                    self.added += 1
+                case "updated":
+                    self.updated += 1
+                case "unchanged":
+                    self.unchanged += 1
+                case "duplicate":
+                    title = outcome.record.title or display_title(outcome.record.abstract)
+                    self.duplicates.append(Duplicate(title, outcome.paper_id or "", outcome.reason or ""))
+
+
+class Ingester:
+    """Writes to the library in a folder, which is made at the first ingest. One call at a time.
+
+    `open_indexes` opens both indexes where the manifest says they are.
+    """
+
+    def __init__(
+        self, folder: Path, *, encoder: Encoder, chunking: ChunkingSettings, open_indexes: OpenIndexes
+    ) -> None:
+        self._folder = folder
+        self._encoder = encoder
+        self._chunking = chunking
+        self._open_indexes = open_indexes
+        self._catalog = Catalog(folder / CATALOG)
+        self._journal = Journal(self._catalog.database)
+
+    def ingest(
+        self,
+        paths: Sequence[str | Path] = (),
+        *,
+        text: str | None = None,
+        format: str | None = None,  # noqa: A002 - the name that users know from the command line
+        columns: Mapping[str, str | int] | None = None,
+        sync: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> IngestReport:
+        """Read files, folders, addresses or pasted text; index what is new or changed.
+
+        A path that cannot be read is one of the rejects (line 0). With `sync`, records that a source held before and
+        no longer holds are removed. `should_stop` is asked after each batch; what was read until then is kept.
+
+        Raises InputError when no path could be read, LibraryLocked while another process writes, LibraryMismatch when
+        the library was made with other settings, LibraryError when it cannot be written.
+        """
+        report = IngestReport()
+        meter = _Meter(progress, should_stop)
+        inputs = _Inputs(paths, text, format, columns, report.rejected)
+        parses = inputs.opened()
+        first = next(parses, None)
+        if first is None:
+            raise InputError(_why(report.rejected))
+        meter.total = inputs.size
+        with self._writing() as session:
+            for parse in chain([first], parses):
+                _Reading(session, parse, report, meter).run(sync=sync)
+                if meter.stopped:
+                    report.stopped = True
+                    break
+            meter.show("indexing", force=True)
+        report.seconds = meter.seconds
+        return report
+
+    def remove(self, paper_ids: Sequence[str] = (), *, source: str | None = None) -> int:
+        """Remove papers by id, and what one source brought; how many papers are gone."""
+        with self._writing() as session:
+            records = self._journal.records_of(paper_ids)
+            if source is not None:
+                records |= self._journal.records_from(_resolved(source))
+            removed, job = session.merger.forget(records)
+            session.indexer.submit(job)
+        return removed
+
+    def close(self) -> None:
+        """Close the catalog."""
+        self._catalog.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _writing(self) -> Generator[_Session]:
+        """The library locked, its indexes open, and what an interrupted run left under way to them."""
+        with WriterLock(self._folder):
+            manifest = self._manifest()
+            with (
+                closing(self._open_indexes(manifest)) as indexes,
+                Indexer(self._journal.mark_indexed, self._encoder, indexes) as indexer,
+            ):
+                for job in self._journal.pending():
+                    indexer.submit(job)
+                yield _Session(self._journal, Merger(self._journal, self._chunk), indexer)
+            manifests.write(self._folder, replace(manifest, generation=self._catalog.generation()))
+
+    def _manifest(self) -> Manifest:
+        manifest = manifests.read(self._folder)
+        if manifest is None:
+            if self._catalog.count():
+                raise LibraryDamaged(f"{self._folder / manifests.NAME} is missing: run `citewise rebuild`")
+            manifest = Manifest.new(self._encoder, self._chunking)
+            manifests.write(self._folder, manifest)
+        manifest.check(self._encoder, self._chunking)
+        manifests.sweep(self._folder, manifest)
+        return manifest
+
+    def _chunk(self, paper: Paper) -> list[Passage]:
+        return chunk(paper, self._chunking)
+
+
+class _Session(NamedTuple):
+    journal: Journal
+    merger: Merger
+    indexer: Indexer
+
+
+class _Meter:
+    """Counts, and tells the caller now and then."""
+
+    def __init__(self, progress: Callable[[Progress], None] | None, should_stop: Callable[[], bool] | None) -> None:
+        self.total: int | None = None
+        self.done = 0
+        self.finished = 0
+        self.stopped = False
+        self._progress = progress
+        self._should_stop = should_stop
+        self._start = time.perf_counter()
+        self._last = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.perf_counter() - self._start
+
+    def show(self, stage: str, current: int = 0, *, force: bool = False) -> None:
+        """Report progress, unless that was done a moment ago; `current` are bytes read of the present file."""
+        now = self.seconds
+        if self._progress and (force or now - self._last >= _TICK_SECONDS):
+            self._last = now
+            rate = self.done / now if now else 0.0
+            self._progress(Progress(stage, self.done, self.finished + current, self.total, rate))
+
+    def ask(self) -> bool:
+        """Whether to stop."""
+        self.stopped = self.stopped or (self._should_stop is not None and self._should_stop())
+        return self.stopped
+
+
+class _Inputs:
+    """What is to be read; what cannot be opened goes to `rejected`."""
+
+    def __init__(
+        self,
+        paths: Sequence[str | Path],
+        text: str | None,
+        format: str | None,  # noqa: A002
+        columns: Mapping[str, str | int] | None,
+        rejected: list[Reject],
+    ) -> None:
+        from rag.parsers import expand
+
+        self._text = text
+        self._format = format
+        self._columns = columns
+        self._rejected = rejected
+        found = list(expand(paths))
+        rejected += [item for item in found if isinstance(item, Reject)]
+        self._paths = [item for item in found if isinstance(item, str)]
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of all files together, None where one is not a file."""
+        try:
+            return sum(Path(path).expanduser().stat().st_size for path in self._paths) + len(self._text or "")
+        except OSError:
+            return None
+
+    def opened(self) -> Iterator[Parse]:
+        """Each input, opened when its turn comes."""
+        from rag.parsers import parse, parse_text
+
+        for path in self._paths:
+            try:
+                yield parse(path, format=self._format, columns=self._columns)
+            except InputError as error:
+                self._rejected.append(Reject(path, 0, str(error)))
+        if self._text is not None:
+            try:
+                yield parse_text(self._text, format=self._format)
+            except InputError as error:
+                self._rejected.append(Reject("pasted text", 0, str(error)))
+
+
+class _Reading:
+    """One input on its way into the library."""
+
+    def __init__(self, session: _Session, parse: Parse, report: IngestReport, meter: _Meter) -> None:
+        self._session = session
+        self._parse = parse
+        self._report = report
+        self._meter = meter
+        self._key, self._path = session.journal.source(parse.path, _resolved(parse.path))
+        self._state = SourceState(self._key, session.journal.known(self._key))
+        self._new: list[Reading] = []
+        self._moved: list[tuple[int, int]] = []
+        self._whole = True
+
+    def run(self, *, sync: bool) -> None:
+        """Read to the end, or until asked to stop."""
+        self._report.formats[self._parse.path] = self._parse.format
+        for item in self._parse:
+            self._take(item)
+            if len(self._new) >= _AT_ONCE or len(self._moved) >= _AT_ONCE:
+                self._flush()
+                if self._meter.ask():
+                    return
+        self._flush()
+        for outcomes, job in self._session.merger.finish(self._state):
+            self._report.count(outcomes)
+            self._session.indexer.submit(job)
+        if sync:
+            self._sync()
+        self._meter.finished += self._parse.bytes_total or 0
+
+    def _take(self, item: Record | Reject | Notice) -> None:
+        if isinstance(item, Record):
+            self._meter.done += 1
+            self._report.parsed += 1
+            line = item.source.line
+            self._read(Reading.of(item if item.source.path == self._path else with_source(item, self._path, line)))
+        elif isinstance(item, Reject):
+            self._whole = False
+            self._report.rejected.append(item)
+        else:
+            self._report.notices.append(item)
+        self._meter.show("reading", self._parse.bytes_read)
+
+    def _read(self, reading: Reading) -> None:
+        known = self._state.take(reading.hash)
+        if known is None:
+            self._new.append(reading)
+            return
+        if known.line != reading.record.source.line:
+            self._moved.append((known.pk, reading.record.source.line))
+        kind = "duplicate" if known.reason else "unchanged"
+        self._report.count([Outcome(kind, reading.record, known.merged_into, known.reason)])
+
+    def _flush(self) -> None:
+        if self._moved:
+            self._session.journal.move_lines(self._moved)
+            self._moved = []
+        if self._new:
+            outcomes, job = self._session.merger.merge(self._new, self._state)
+            self._new = []
+            self._report.count(outcomes)
+            self._session.indexer.submit(job)
+
+    def _sync(self) -> None:
+        unseen = self._state.unseen()
+        if not unseen:
+            return
+        if not self._whole:
+            from rag.parsers import Notice
+
+            kept = f"{len(unseen)} earlier records were kept: some of the file could not be read"
+            self._report.notices.append(Notice(self._parse.path, 0, kept))
+            return
+        removed, job = self._session.merger.forget([(known.pk, known.paper) for known in unseen])
+        self._report.removed += removed
+        self._session.indexer.submit(job)
+
+
+def _resolved(path: str) -> str:
+    """One spelling for a file however it is named; addresses and pasted text as they are."""
+    location = Path(path).expanduser()
+    return str(location.resolve()) if "://" not in path and location.exists() else path
+
+
+def _why(rejected: Sequence[Reject]) -> str:
+    if not rejected:
+        return "nothing to read: the folder holds no file of a known kind"
+    more = f" (and {len(rejected) - 1} more that could not be read)" if len(rejected) > 1 else ""
+    reason = rejected[0].reason
+    return f"{reason if rejected[0].path in reason else f'{rejected[0].path}: {reason}'}{more}"

@@ -1,0 +1,177 @@
+"""The public face of one library on disk: ingest, search, ask, list, mend."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from rag.answers import Answer, Filters, Hit, Turn
+from rag.assemble import Readers, holds_library, open_catalog, open_ingester, open_readers
+from rag.errors import UsageError
+from rag.papers import Paper
+from rag.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from llama_index.core.base.base_query_engine import BaseQueryEngine
+
+    from rag.ingest import IngestReport, Progress
+    from rag.maintenance import Check
+    from rag.pipeline import AnswerStream
+    from rag.stores.catalog import Catalog
+
+Report = Callable[["Progress"], None]
+
+
+def open_library(
+    path: str | Path | None = None, *, config: str | Path | Iterable[str | Path] = (), **overrides: Any
+) -> Library:
+    """Open the library in a folder (made at the first ingest), with named or given settings laid over the default.
+
+    `overrides` are whole or partial settings sections, such as answer={"mode": "extractive"}. Raises SettingsError for
+    wrong settings; a damaged library says so at first use, and names the command that mends it.
+    """
+    configs = [config] if isinstance(config, str | Path) else list(config)
+    settings = load_settings(configs, **overrides)
+    return Library(settings.library_folder(path), settings)
+
+
+def ask(question: str, *, library: str | Path | None = None, **options: Any) -> Answer:
+    """Answer one question from a library (default: the user's own); `options` as for `open_library`."""
+    with open_library(library, **options) as opened:
+        return opened.ask(question)
+
+
+class Library:
+    """One library on disk. Safe to use from many threads; what other processes ingest is seen at the next question.
+
+    Opening is instant: catalog, indexes and encoder are loaded when first needed.
+    """
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.folder = folder
+        self.settings = settings
+        self._opened: Catalog | None = None
+        self._readers: Readers | None = None
+        self._opening = threading.Lock()
+
+    def ingest(
+        self,
+        paths: Sequence[str | Path] = (),
+        *,
+        text: str | None = None,
+        format: str | None = None,  # noqa: A002 - the name that users know from the command line
+        columns: Mapping[str, str] | None = None,
+        sync: bool = False,
+        progress: Report | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> IngestReport:
+        """Read papers from files, folders, addresses or pasted `text`, and index what is new or changed.
+
+        Raises InputError when nothing could be read at all, LibraryLocked when another process is writing; single bad
+        records are in the report's rejects. With `sync`, records that their file no longer holds are removed.
+        """
+        if not paths and text is None:
+            raise UsageError("nothing to ingest: give paths or text")
+        with open_ingester(self.folder, self.settings) as ingester:
+            return ingester.ingest(
+                paths,
+                text=text,
+                format=format,
+                columns=columns,
+                sync=sync,
+                progress=progress,
+                should_stop=should_stop,
+            )
+
+    def search(self, question: str, k: int = 10, *, filters: Filters | None = None) -> list[Hit]:
+        """The k papers nearest to the question, best first; see `retrieval.Retriever.retrieve`."""
+        return list(self._current().retriever.retrieve(question, k=k, filters=filters).hits)
+
+    def stream(
+        self, question: str, *, filters: Filters | None = None, history: Sequence[Turn] = ()
+    ) -> AnswerStream:
+        """Start answering; iterate the events, or take `.result()`. Raises UsageError for an empty question."""
+        return self._current().pipeline.stream(question, filters=filters, history=history)
+
+    def ask(self, question: str, *, filters: Filters | None = None, history: Sequence[Turn] = ()) -> Answer:
+        """The finished answer: `stream(...).result()`."""
+        return self.stream(question, filters=filters, history=history).result()
+
+    def papers(self, *, filters: Filters | None = None) -> Iterator[Paper]:
+        """All papers, or those that pass the filters, in the order they were added."""
+        catalog = self._catalog()
+        return iter(catalog.papers(catalog.select(filters)).values()) if filters else catalog.all_papers()
+
+    def paper(self, identifier: str) -> Paper | None:
+        """One paper by its id."""
+        return self._catalog().papers([identifier]).get(identifier)
+
+    def count(self) -> int:
+        """How many papers there are; 0 where there is no library yet."""
+        return self._catalog().count() if holds_library(self.folder) else 0
+
+    def years(self) -> tuple[int, int] | None:
+        """The first and last year of the papers, None where no year is known."""
+        years = list(self._catalog().years()) if holds_library(self.folder) else []
+        return (years[0], years[-1]) if years else None
+
+    def remove(self, paper_ids: Sequence[str] = (), *, source: str | None = None) -> int:
+        """Remove papers by id, and what one source file brought; how many papers are gone."""
+        with open_ingester(self.folder, self.settings) as ingester:
+            return ingester.remove(paper_ids, source=source)
+
+    def rebuild(self, *, progress: Report | None = None) -> int:
+        """Make both indexes anew from the catalog with the present settings; how many papers they hold."""
+        from rag.assemble import rebuild_indexes
+
+        return rebuild_indexes(self.folder, self.settings, progress=progress)
+
+    def doctor(self) -> list[Check]:
+        """What is in order and what is not, each with the command that mends it."""
+        from rag.assemble import examine
+
+        return examine(self.folder, self.settings)
+
+    def query_engine(self) -> BaseQueryEngine:
+        """This library as a LlamaIndex query engine, for routers, agents and tools."""
+        from rag.engine import CitewiseQueryEngine
+
+        return CitewiseQueryEngine(self)
+
+    def close(self) -> None:
+        """Release the indexes and the catalog."""
+        with self._opening:
+            if self._readers:
+                self._readers.close()
+                self._readers = None
+            if self._opened:
+                self._opened.close()
+                self._opened = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _catalog(self) -> Catalog:
+        with self._opening:
+            if self._opened is None:
+                self._opened = open_catalog(self.folder)
+            return self._opened
+
+    def _current(self) -> Readers:
+        """Readers of the library as it is now: opened anew when its generation has moved."""
+        catalog = self._catalog()
+        readers, generation = self._readers, catalog.generation()
+        if readers and readers.generation == generation:
+            return readers
+        with self._opening:
+            if self._readers is None or self._readers.generation < generation:
+                self._readers = open_readers(self.folder, self.settings, catalog, previous=self._readers)
+            return self._readers

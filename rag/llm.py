@@ -1,0 +1,382 @@
+"""A language model behind an OpenAI-compatible server, through LlamaIndex: streamed, bounded in time, errors mapped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from rag.errors import ModelError, ModelRejected, ModelUnavailable
+from rag.settings import LLMSettings
+
+if TYPE_CHECKING:
+    from llama_index.core.llms import LLM
+
+Role = Literal["system", "user", "assistant"]
+
+_LONGEST_WAIT = 20.0  # seconds that a Retry-After is obeyed; a longer one is an error at once
+_TOTAL = 4  # a whole answer may take this many times the timeout
+_KEY_SHAPED = re.compile(r"\b(?:sk|key|pk)-[\w\-*]{6,}|(?<=Bearer )\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a chat."""
+
+    role: Role
+    content: str
+
+
+class Restart:
+    """In a stream of text: the connection failed and the answer begins anew; forget what came before."""
+
+
+@dataclass(slots=True)
+class Reply:
+    """What is known once a stream has ended: why it ended, and the tokens used ("prompt", "completion")."""
+
+    finish: str | None = None
+    usage: dict[str, int] = field(default_factory=dict[str, int])
+
+
+class Stop:
+    """A switch that any thread may throw: whoever waits on a model is woken."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._callbacks: list[Callable[[], None]] = []
+
+    def set(self) -> None:
+        """Stop now and for good."""
+        self._event.set()
+        for callback in tuple(self._callbacks):
+            callback()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the switch was thrown."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, but no longer than until the switch is thrown; whether it was."""
+        return self._event.wait(seconds)
+
+    @contextlib.contextmanager
+    def calling(self, callback: Callable[[], None]) -> Generator[None]:
+        """Within the block, throwing the switch also calls `callback`."""
+        self._callbacks.append(callback)
+        try:
+            yield
+        finally:
+            self._callbacks.remove(callback)
+
+
+class ChatModel:
+    """A chat model. `llm` is any LlamaIndex LLM; `from_settings` makes the two kinds that settings know.
+
+    Safe to use from many threads.
+    """
+
+    def __init__(self, llm: LLM, settings: LLMSettings, connections: Connections | None = None) -> None:
+        self.settings = settings
+        self._llm = llm
+        self._connections = connections or Connections()
+
+    @property
+    def name(self) -> str:
+        """The model's name, as the settings give it."""
+        return self.settings.model
+
+    @classmethod
+    def from_settings(cls, settings: LLMSettings) -> ChatModel:
+        """The model that the settings name; the key and a default address come from the environment.
+
+        Raises ModelRejected when OpenAI is chosen and OPENAI_API_KEY is not set.
+        """
+        connections = Connections()
+        return cls(_build(settings, connections), settings, connections)
+
+    def stream(
+        self, messages: Sequence[Message], reply: Reply, stop: Stop | None = None
+    ) -> Iterator[str | Restart]:
+        """Text as it comes; `reply` is filled in when the stream has ended.
+
+        What is worth another try is tried `settings.retries` times more, with a growing pause or the server's own
+        Retry-After; a Restart says that text already given is void. Raises ModelUnavailable or ModelRejected.
+        """
+        stop = stop or Stop()
+        given = False
+        for attempt in range(self.settings.retries + 1):
+            try:
+                for piece in self._attempt(messages, reply, stop):
+                    given = True
+                    yield piece
+            except ModelUnavailable as error:
+                pause = _pause(error, attempt)
+                if (
+                    stop.is_set
+                    or attempt == self.settings.retries
+                    or pause > _LONGEST_WAIT
+                    or stop.wait(pause)
+                ):
+                    raise
+                if given:
+                    yield Restart()
+            else:
+                return
+
+    def complete(self, messages: Sequence[Message], stop: Stop | None = None) -> str:
+        """The whole text at once."""
+        parts: list[str] = []
+        for piece in self.stream(messages, Reply(), stop):
+            if isinstance(piece, Restart):
+                parts.clear()
+            else:
+                parts.append(piece)
+        return "".join(parts)
+
+    def _attempt(self, messages: Sequence[Message], reply: Reply, stop: Stop) -> Iterator[str]:
+        reply.finish, reply.usage = None, {}
+        connection = Connection()
+        said: list[str] = []
+        with stop.calling(connection.abort), Watchdog(connection, self.settings.timeout) as watchdog:
+            try:
+                with contextlib.closing(self._pieces(messages, reply, connection)) as pieces:
+                    for piece in pieces:
+                        watchdog.fed()
+                        said.append(piece)
+                        yield piece
+            except GeneratorExit:  # nobody reads any more; LlamaIndex would keep the connection for a while
+                connection.abort()
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever a server's answer breaks in three libraries
+                raise _mapped(error, self.settings, watchdog, stop) from None
+            _judge("".join(said), reply, self.settings, watchdog, stop)
+
+    def _pieces(self, messages: Sequence[Message], reply: Reply, connection: Connection) -> Generator[str]:
+        from llama_index.core.base.llms.types import ChatMessage
+
+        chat = [ChatMessage(role=message.role, content=message.content) for message in messages]
+        with self._connections.noting(connection):
+            chunks = iter(self._llm.stream_chat(chat))
+            first = next(chunks, None)
+        while first is not None:
+            _note(first.raw, reply)
+            if first.delta:
+                yield first.delta
+            first = next(chunks, None)
+
+
+class Connection:
+    """The socket of one request, once it is known, so that another thread can end a read that waits on it."""
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+        self._aborted = False
+
+    def opened(self, found: socket.socket | None) -> None:
+        """The response has begun on this socket."""
+        self._socket = found
+        if self._aborted:
+            self.abort()
+
+    def abort(self) -> None:
+        """Shut the socket down; a thread that reads from it is woken."""
+        self._aborted = True
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
+class Connections:
+    """Tells each request's `Connection` its socket. The request and its response headers come in one thread."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    @contextlib.contextmanager
+    def noting(self, connection: Connection) -> Generator[None]:
+        """Within the block, a response that begins in this thread belongs to `connection`."""
+        self._local.connection = connection
+        try:
+            yield
+        finally:
+            self._local.connection = None
+
+    def response(self, response: Any) -> None:
+        """The httpx event hook: headers have arrived."""
+        connection: Connection | None = getattr(self._local, "connection", None)
+        stream = response.extensions.get("network_stream")
+        if connection is not None and stream is not None:
+            connection.opened(stream.get_extra_info("socket"))
+
+
+class Watchdog:
+    """Aborts a connection when no text came for `timeout` seconds, or the whole took four times as long.
+
+    A read timeout alone would not do: a server can keep a stream open with comments that hold no text.
+    """
+
+    def __init__(self, connection: Connection, timeout: float) -> None:
+        self._connection = connection
+        self._timeout = timeout
+        self._done = threading.Event()
+        self._end = time.monotonic() + _TOTAL * timeout
+        self._deadline = min(self._end, time.monotonic() + timeout)
+        self.expired = False
+
+    def fed(self) -> None:
+        """Text came."""
+        self._deadline = min(self._end, time.monotonic() + self._timeout)
+
+    def __enter__(self) -> Watchdog:
+        threading.Thread(target=self._watch, name="citewise-model-watchdog", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+
+    def _watch(self) -> None:
+        while (left := self._deadline - time.monotonic()) > 0:
+            if self._done.wait(left):
+                return
+        self.expired = True
+        self._connection.abort()
+
+
+class _Overloaded(ModelUnavailable):
+    """The server asked to be left alone for `retry_after` seconds, where it said how long."""
+
+    def __init__(self, message: str, retry_after: float | None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+def _build(settings: LLMSettings, connections: Connections) -> LLM:
+    import httpx
+    from llama_index.llms.openai import OpenAI
+    from llama_index.llms.openai_like import OpenAILike
+
+    key = os.environ.get("OPENAI_API_KEY", "").strip()
+    if settings.kind == "openai" and not key:
+        raise ModelRejected(
+            "OPENAI_API_KEY is not set; set it, or use --config local-llm or the default without a model"
+        )
+    timeout = httpx.Timeout(settings.timeout, connect=min(10.0, settings.timeout))
+    given: dict[str, Any] = {
+        "model": settings.model,
+        "temperature": settings.temperature,
+        "max_tokens": settings.max_tokens,
+        "max_retries": 0,
+        "timeout": settings.timeout,
+        "api_key": key or "none",
+        "api_base": settings.base_url or os.environ.get("OPENAI_BASE_URL") or None,
+        "http_client": httpx.Client(timeout=timeout, event_hooks={"response": [connections.response]}),
+        "additional_kwargs": {"stream_options": {"include_usage": True}},
+    }
+    if settings.kind == "openai" and _known(settings.model):
+        return OpenAI(**given)
+    return OpenAILike(**given, is_chat_model=True, context_window=settings.context_window)
+
+
+def _known(model: str) -> bool:
+    """Whether LlamaIndex's OpenAI class knows the model; it refuses names that are not OpenAI's."""
+    from llama_index.llms.openai.utils import openai_modelname_to_contextsize
+
+    try:
+        return openai_modelname_to_contextsize(model) > 0
+    except ValueError:
+        return False
+
+
+def _note(raw: Any, reply: Reply) -> None:
+    """Keep the finish reason and the token counts of a chunk, where it has them."""
+    choices = getattr(raw, "choices", None)
+    if choices and choices[0].finish_reason:
+        reply.finish = str(choices[0].finish_reason)
+    usage = getattr(raw, "usage", None)
+    if usage is not None:
+        reply.usage = {"prompt": int(usage.prompt_tokens), "completion": int(usage.completion_tokens)}
+
+
+def _judge(said: str, reply: Reply, settings: LLMSettings, watchdog: Watchdog, stop: Stop) -> None:
+    """Raise where a stream that ended without an error is no answer all the same."""
+    where = _where(settings)
+    if stop.is_set:
+        raise ModelUnavailable("stopped")
+    if watchdog.expired:
+        raise ModelUnavailable(
+            f"{where} sent nothing more for too long (llm.timeout is {settings.timeout:g} s)"
+        )
+    if reply.finish == "content_filter":
+        raise ModelRejected(f"{where} refused to answer (content filter)")
+    if not said.strip():
+        raise ModelUnavailable(f"{where} sent an empty answer")
+    if reply.finish is None and not re.search(r"[.!?\])】]\W*$", said):
+        raise ModelUnavailable(f"{where} cut the answer off")
+
+
+def _mapped(error: Exception, settings: LLMSettings, watchdog: Watchdog, stop: Stop) -> ModelError:
+    """Any library's exception as one of ours: one line, without the key."""
+    import httpx
+    import openai
+
+    where = _where(settings)
+    if stop.is_set:
+        return ModelUnavailable("stopped")
+    if watchdog.expired or isinstance(error, openai.APITimeoutError | httpx.TimeoutException):
+        return ModelUnavailable(f"{where} did not answer in time (llm.timeout is {settings.timeout:g} s)")
+    if isinstance(error, openai.APIStatusError):
+        return _status(error, settings, where)
+    if isinstance(error, openai.APIConnectionError | httpx.ConnectError):
+        return ModelUnavailable(f"{where} cannot be reached; is the server running?")
+    if isinstance(error, httpx.HTTPError):
+        return ModelUnavailable(f"{where} broke the connection")
+    return ModelUnavailable(
+        f"{where} sent something that is no answer ({_redacted(str(error)) or type(error).__name__})"
+    )
+
+
+def _status(error: Any, settings: LLMSettings, where: str) -> ModelError:
+    code = int(error.status_code)
+    detail = _redacted(str(error.message))
+    if code in {401, 403}:
+        return ModelRejected(f"{where} refused the key (HTTP {code}); check OPENAI_API_KEY")
+    if code == 404:
+        return ModelRejected(f"{where} knows no model {settings.model!r} or has no such address (HTTP 404)")
+    if code in {408, 409, 425, 429} or code >= 500:
+        asked = _seconds(error.response.headers.get("retry-after"))
+        return _Overloaded(f"{where} is overloaded or failing (HTTP {code})", asked)
+    return ModelRejected(f"{where} rejected the request (HTTP {code}): {detail}")
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return max(0.0, float(header)) if header else None
+    except ValueError:  # a date: rare from these servers, so the usual pause does
+        return None
+
+
+def _pause(error: ModelUnavailable, attempt: int) -> float:
+    asked = error.retry_after if isinstance(error, _Overloaded) else None
+    return asked if asked is not None else 0.5 * 2.0**attempt
+
+
+def _where(settings: LLMSettings) -> str:
+    address = settings.base_url or os.environ.get("OPENAI_BASE_URL")
+    host = re.sub(r"^\w+://(?:[^@/]*@)?|/.*$", "", address) if address else "api.openai.com"
+    return f"the model's server {host}"
+
+
+def _redacted(message: str) -> str:
+    """One short line without anything that looks like a key."""
+    key = os.environ.get("OPENAI_API_KEY", "").strip()
+    plain = " ".join(message.split())
+    plain = plain.replace(key, "***") if key else plain
+    return _KEY_SHAPED.sub("***", plain)[:300]

@@ -1,0 +1,159 @@
+"""Citation markers in answer text: finding every kind a model writes, and turning them into one canonical form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+OPEN, CLOSE = "\ue000", "\ue001"  # private-use characters: no abstract, model or user text may hold them
+
+_NUMBER = r"\d{1,3}"
+_LABEL = (
+    r"(?:(?:sources?|papers?|passages?|abstracts?|refs?\.?|references?|nos?\.?|citations?)\s*|[#^SP]\s?)?"
+)
+_JOIN = r"\s*(?:,\s*and|[,;&]|and|[-–—]|to)\s*"
+_LIST = re.compile(rf"{_LABEL}{_NUMBER}(?:{_JOIN}{_LABEL}{_NUMBER})*(?:†[^\]】]*)?", re.IGNORECASE)
+_AUTHOR_YEAR = re.compile(r"[^\W\d_][^\[\]]*?(?:,\s*|\s)\(?(?:19|20)\d\d[a-z]?\)?(?:\s*;.*)?")
+_BRACKETED = re.compile(r"\[\[?([^\[\]\n]{1,120})\]?\]|【([^【】\n]{1,120})】")
+# A number in round brackets is a citation only where a sentence ends, or when it says "source 2".
+_ROUND = re.compile(
+    rf"(?<=[\w\])%\"”])\s*\(({_NUMBER}(?:\s*,\s*{_NUMBER})*)\)(?=\s*[.!?](?:\s|$)|\s*$)", re.MULTILINE
+)
+_ROUND_LABELLED = re.compile(
+    rf"\(((?:sources?|papers?|passages?|abstracts?)\s*{_NUMBER}(?:{_JOIN}{_NUMBER})*)\)", re.I
+)
+_RANGE = re.compile(rf"({_NUMBER})\s*(?:[-–—]|to)\s*({_NUMBER})", re.IGNORECASE)
+_EMPTY = frozenset(
+    {"source", "sources", "citation", "citations", "citation needed", "n", "?", "ref", "reference"}
+)
+_CANONICAL = re.compile(rf"{OPEN}(\d+){CLOSE}")
+_AFTER_STOP = re.compile(
+    rf"([.!?])([\"'”’)]*)[ \t]*((?:{OPEN}\d+{CLOSE}[ \t]*)+)(?=$|\n|[ \t]*(?:[^a-z\s{OPEN}]))", re.M
+)
+_MOST_IN_RANGE = 20
+
+
+class Marker(NamedTuple):
+    """A marker as written, `text[start:end]`, and the source numbers it names (none for "[Smith 2020]")."""
+
+    start: int
+    end: int
+    numbers: tuple[int, ...]
+
+
+def find_markers(text: str, known: int) -> list[Marker]:
+    """All markers of a text in order. `known` is how many sources exist: it decides whether "(2)" is a citation.
+
+    >>> [marker.numbers for marker in find_markers("A [1, 3-5]. B【2】. C [Smith 2020]. D in [0, 1] (2).", 5)]
+    [(1, 3, 4, 5), (2,), (), (2,)]
+    """
+    found = [*_square(text), *_round(text, known)]
+    return sorted(found)
+
+
+def canonical(text: str, known: int) -> str:
+    """The text with every marker of a known source in canonical form, every other one gone.
+
+    Canonical: one `OPEN n CLOSE` a source, inside the sentence (before its full stop) that it belongs to.
+    """
+    plain = text.replace(OPEN, "").replace(CLOSE, "")
+    parts: list[str] = []
+    position = 0
+    for marker in find_markers(plain, known):
+        kept = [number for number in dict.fromkeys(marker.numbers) if 1 <= number <= known]
+        before = plain[position : marker.start]
+        parts.append(before if kept else before.rstrip(" \t"))
+        parts.extend(f"{OPEN}{number}{CLOSE}" for number in kept)
+        position = marker.end
+    parts.append(plain[position:])
+    return _AFTER_STOP.sub(_before_stop, "".join(parts))
+
+
+def bracketed(text: str) -> str:
+    """Canonical markers as [n], for the eye; every character keeps its offset."""
+    return text.replace(OPEN, "[").replace(CLOSE, "]")
+
+
+def numbers_in(text: str) -> tuple[int, ...]:
+    """Source numbers of a canonical text, each once, in reading order."""
+    return tuple(dict.fromkeys(int(number) for number in _CANONICAL.findall(text)))
+
+
+def renumber(text: str, numbers: dict[int, int]) -> str:
+    """Canonical text with each marker shown as [new number], a repeated one in a row once, others dropped."""
+    shown = _CANONICAL.sub(lambda match: _shown(int(match.group(1)), numbers), text)
+    return re.sub(r"(\[\d+\])(?:\s*\1)+", r"\1", shown)
+
+
+def without_markers(text: str) -> str:
+    """Canonical text with no markers, ready to be compared with an abstract."""
+    return re.sub(r"\s+([.,;:!?])", r"\1", re.sub(r"[ \t]{2,}", " ", _CANONICAL.sub("", text))).strip()
+
+
+def append_marker(sentence: str, number: int) -> str:
+    """A sentence with one canonical marker before its full stop.
+
+    >>> bracketed(append_marker("It is fast.", 2))
+    'It is fast [2].'
+    """
+    body = sentence.rstrip()
+    stop = re.search(r"[.!?]+[\"'”’)]*$", body)
+    at = stop.start() if stop else len(body)
+    return f"{body[:at].rstrip()} {OPEN}{number}{CLOSE}{body[at:] or '.'}"
+
+
+def _square(text: str) -> Iterator[Marker]:
+    for match in _BRACKETED.finditer(text):
+        inner = (match.group(1) or match.group(2)).strip()
+        if _LIST.fullmatch(inner):
+            numbers = _expand(inner)
+            if 0 not in numbers:  # "[0, 1]" is an interval
+                yield Marker(match.start(), match.end(), numbers)
+        elif inner.lower() in _EMPTY or _AUTHOR_YEAR.fullmatch(inner):
+            yield Marker(match.start(), match.end(), ())
+
+
+def _round(text: str, known: int) -> Iterator[Marker]:
+    for match in _ROUND_LABELLED.finditer(text):
+        yield Marker(match.start(), match.end(), _expand(match.group(1)))
+    for match in _ROUND.finditer(text):
+        numbers = _expand(match.group(1))
+        if all(1 <= number <= known for number in numbers) and not _numbered_thing(text, match.start()):
+            yield Marker(
+                match.start() + len(match.group()) - len(match.group().lstrip()), match.end(), numbers
+            )
+
+
+def _numbered_thing(text: str, position: int) -> bool:
+    words = text[:position].split()
+    return bool(words) and words[-1].lower().rstrip(".") in {
+        "eq",
+        "equation",
+        "fig",
+        "figure",
+        "table",
+        "section",
+        "step",
+    }
+
+
+def _expand(inner: str) -> tuple[int, ...]:
+    inner = inner.split("†")[0]
+    numbers: list[int] = []
+    position = 0
+    for match in _RANGE.finditer(inner):
+        numbers += [int(number) for number in re.findall(r"\d+", inner[position : match.start()])]
+        first, last = int(match.group(1)), int(match.group(2))
+        numbers += range(first, last + 1) if first <= last < first + _MOST_IN_RANGE else (first, last)
+        position = match.end()
+    return tuple(numbers + [int(number) for number in re.findall(r"\d+", inner[position:])])
+
+
+def _before_stop(match: re.Match[str]) -> str:
+    stop, quotes, found = match.groups()
+    return f" {''.join(found.split())}{stop}{quotes}{found[len(found.rstrip()) :]}"
+
+
+def _shown(number: int, numbers: dict[int, int]) -> str:
+    return f"[{numbers[number]}]" if number in numbers else ""

@@ -1,0 +1,282 @@
+"""One path from a question to a checked answer, for chat, function, command line and evaluation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from rag.answerers.base import Answerer, Draft, Request
+from rag.answerers.metadata import MetadataAnswerer
+from rag.answers import Answer, Delta, Event, Filters, Finished, Hit, Retrieved, Source, Turn
+from rag.citations import check
+from rag.conversation import Condenser, by_rules
+from rag.errors import ModelError, UsageError
+from rag.llm import Stop
+from rag.settings import AnswerSettings
+
+if TYPE_CHECKING:
+    from rag.evidence import ScoredSentence
+    from rag.gate import Verdict
+    from rag.interfaces import Encoder
+    from rag.questions import Understanding
+    from rag.retrieval import Retrieval
+
+LONGEST_QUESTION = 4000
+_NEAREST = 3  # papers named when abstaining
+
+
+class Retrieves(Protocol):
+    """What the pipeline needs of `retrieval.Retriever`."""
+
+    def retrieve(self, question: str, *, k: int, filters: Filters | None = None) -> Retrieval: ...
+
+
+class Judges(Protocol):
+    """What the pipeline needs of `gate.Gate`."""
+
+    def judge(
+        self,
+        question: str,
+        hits: Sequence[Hit],
+        sentences: Sequence[ScoredSentence],
+        understanding: Understanding,
+    ) -> Verdict: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answerers:
+    """The three ways to answer; `model` is None where none is set up."""
+
+    extractive: Answerer
+    metadata: MetadataAnswerer
+    model: Answerer | None = None
+
+
+class Pipeline:
+    """Answers questions from one open library. Holds no state of its own; `gate` None never abstains.
+
+    `encoder` serves the citation check, so it should be a local one.
+    """
+
+    def __init__(
+        self,
+        retriever: Retrieves,
+        gate: Judges | None,
+        answerers: Answerers,
+        *,
+        encoder: Encoder,
+        settings: AnswerSettings | None = None,
+        papers: int = 8,
+        condenser: Condenser = by_rules,
+    ) -> None:
+        self.retriever = retriever
+        self.gate = gate
+        self.answerers = answerers
+        self.encoder = encoder
+        self.settings = settings or AnswerSettings.model_validate({})
+        self.papers = papers
+        self.condense = condenser
+        if self.settings.mode == "llm" and answerers.model is None:
+            raise UsageError(
+                "answer.mode is llm but no model is set up; set llm.kind, or add --config openai"
+            )
+
+    def stream(
+        self, question: str, *, filters: Filters | None = None, history: Sequence[Turn] = ()
+    ) -> AnswerStream:
+        """Start answering; nothing happens before the stream is read.
+
+        Raises UsageError for an empty question and for one of more than 4,000 characters.
+        """
+        plain = question.strip()
+        if not plain:
+            raise UsageError("the question is empty; ask something about the papers")
+        if len(plain) > LONGEST_QUESTION:
+            raise UsageError(
+                f"the question has {len(plain):,} characters; at most {LONGEST_QUESTION:,} can be answered, so shorten it"
+            )
+        stop = Stop()
+        return AnswerStream(_Run(self, plain, filters or Filters(), tuple(history), stop).events(), stop)
+
+    def ask(self, question: str, *, filters: Filters | None = None, history: Sequence[Turn] = ()) -> Answer:
+        """The finished answer: `stream(...).result()`."""
+        return self.stream(question, filters=filters, history=history).result()
+
+
+class AnswerStream:
+    """The events of one answer: Retrieved, any number of Delta, Finished. Iterating again replays them."""
+
+    def __init__(self, events: Generator[Event], stop: Stop) -> None:
+        self._source = events
+        self._stop = stop
+        self._seen: list[Event] = []
+
+    def __iter__(self) -> Iterator[Event]:
+        place = 0
+        while True:
+            if place == len(self._seen):
+                event = next(self._source, None)
+                if event is None:
+                    return
+                self._seen.append(event)
+            yield self._seen[place]
+            place += 1
+
+    def result(self) -> Answer:
+        """Read the stream to its end; UsageError when it was closed before the answer was finished."""
+        for event in self:
+            if isinstance(event, Finished):
+                return event.answer
+        raise UsageError("the answer was stopped before it was finished; ask again")
+
+    def close(self) -> None:
+        """Stop the work, a running model included, from any thread; what was seen can still be replayed."""
+        self._stop.set()
+        with suppress(ValueError):  # another thread is reading: it sees the switch
+            self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Run:
+    """One question on its way through the stages."""
+
+    def __init__(
+        self, pipeline: Pipeline, question: str, filters: Filters, history: tuple[Turn, ...], stop: Stop
+    ) -> None:
+        self._pipeline = pipeline
+        self._question = question
+        self._filters = filters
+        self._history = history
+        self._stop = stop
+        self._timings: dict[str, float] = {}
+        self._began = time.perf_counter()
+
+    def events(self) -> Generator[Event]:
+        """The events of the answer; none after the stop switch was thrown."""
+        self._began = time.perf_counter()
+        with self._timed("condense"):
+            asked = self._pipeline.condense(self._question, self._filters, self._history)
+        with self._timed("retrieve"):
+            found = self._pipeline.retriever.retrieve(
+                asked.question, k=self._pipeline.papers, filters=asked.filters
+            )
+        yield Retrieved(asked.question, found.hits)
+        request = Request(
+            asked.question, found.hits, found.sentences, found.understanding, self._history, self._stop
+        )
+        chosen = self._answerer(request)
+        with self._timed("gate"):
+            verdict = None if chosen is self._pipeline.answerers.metadata else self._judge(found)
+        reason = _missing(found, verdict)
+        draft = Draft(abstained=reason)
+        if reason is None:
+            started = time.perf_counter()
+            draft = yield from self._written(chosen, request)
+            self._timings["answer"] = time.perf_counter() - started
+        if self._stop.is_set:
+            return
+        answer = self._finished(draft, found, verdict)
+        if answer.abstained:
+            yield Delta(answer.text)
+        yield Finished(answer)
+
+    def _judge(self, found: Retrieval) -> Verdict | None:
+        if self._pipeline.gate is None or not found.hits:
+            return None
+        return self._pipeline.gate.judge(found.question, found.hits, found.sentences, found.understanding)
+
+    def _written(self, chosen: Answerer, request: Request) -> Generator[Event, None, Draft]:
+        """Deltas as events; returns the draft. A failing model hands over to the extractive answerer."""
+        try:
+            return (yield from _events(chosen, request))
+        except ModelError as error:
+            if self._stop.is_set:
+                return Draft()
+            if not self._pipeline.settings.fall_back or chosen is not self._pipeline.answerers.model:
+                raise
+            note = f"The model failed ({error}); this answer is extractive instead."
+        draft = yield from _events(self._pipeline.answerers.extractive, request)
+        return replace(draft, notes=(*draft.notes, note))
+
+    def _answerer(self, request: Request) -> Answerer:
+        answerers = self._pipeline.answerers
+        if answerers.metadata.applies(request):
+            return answerers.metadata
+        if self._pipeline.settings.mode == "extractive" or answerers.model is None:
+            return answerers.extractive
+        return answerers.model
+
+    def _finished(self, draft: Draft, found: Retrieval, verdict: Verdict | None) -> Answer:
+        papers = [hit.paper for hit in found.hits]
+        with self._timed("check"):
+            checked = check(
+                draft.sentences,
+                papers,
+                encoder=self._pipeline.encoder,
+                min_support=self._pipeline.settings.min_support,
+            )
+        cited = [found.hits[number - 1] for number in checked.order]
+        shown = found.hits[:_NEAREST] if draft.abstained else cited
+        self._timings["total"] = time.perf_counter() - self._began
+        return Answer(
+            question=self._question,
+            text=_abstention(draft.abstained, shown) if draft.abstained else checked.text,
+            sentences=() if draft.abstained else checked.sentences,
+            citations=() if draft.abstained else checked.citations,
+            sources=tuple(Source(marker, hit.paper, hit.score) for marker, hit in enumerate(shown, start=1)),
+            abstained=draft.abstained,
+            mode=draft.mode,
+            model=draft.model,
+            searched=found.question,
+            filters=found.filters,
+            confidence=verdict.probability if verdict else None,
+            notes=(*(found.notes if found.hits else ()), *draft.notes),
+            usage=draft.usage,
+            prompt_version=draft.prompt_version,
+            timings=self._timings,
+        )
+
+    @contextmanager
+    def _timed(self, stage: str) -> Generator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._timings[stage] = time.perf_counter() - started
+
+
+def _missing(found: Retrieval, verdict: Verdict | None) -> str | None:
+    """Why there is nothing to answer from, or None."""
+    if not found.hits:
+        return "; ".join(found.notes) or "no paper in it has anything to do with the question"
+    if verdict is None or verdict.answerable:
+        return None
+    return verdict.reason or "the abstracts found do not say this"
+
+
+def _events(answerer: Answerer, request: Request) -> Generator[Event, None, Draft]:
+    for item in answerer.write(request):
+        if isinstance(item, Draft):
+            return item
+        yield item
+    raise AssertionError("an answerer must end with a draft")
+
+
+def _abstention(reason: str, nearest: Sequence[Hit]) -> str:
+    titles = [f"“{hit.paper.title}”" for hit in nearest]
+    told = f"The abstracts in this library do not answer this: {reason.rstrip('.')}."
+    if not titles:
+        return told
+    listed = titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
+    return f"{told} The nearest {'paper is' if len(titles) == 1 else 'papers are'} {listed}."

@@ -1,0 +1,161 @@
+"""What a question asks for besides its topic: filters, metadata, exact names, one paper or several, kind of
+answer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rag import text
+from rag.answers import Filters
+from rag.question_filters import hear
+from rag.question_metadata import MetadataIntent, metadata_intent
+
+Asked = Literal["number", "date", "person", "name", "reason", "yes-no", "definition", "open"]
+
+# A question longer than this is a pasted text: only its beginning is searched for filters and names.
+_WINDOW = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """A question taken apart. `topic` is what to search for: the question without its filters, empty only if
+    the question is. `heard` are the words that were taken for filters; `asked` is the kind of answer
+    wanted."""
+
+    topic: str
+    filters: Filters = field(default_factory=Filters)
+    metadata: MetadataIntent | None = None
+    names: tuple[str, ...] = ()
+    several: bool = False
+    asked: Asked = "open"
+    heard: tuple[str, ...] = ()
+
+
+def understand(question: str) -> Understanding:
+    """Take a question apart by rules; any text is valid. Pure: knows neither library nor model.
+
+    >>> found = understand("Which papers at ICLR since 2020 study grokking?")
+    >>> found.topic, found.filters.year_from, found.filters.venues, found.several
+    ('Which papers study grokking?', 2020, ('ICLR',), True)
+    """
+    plain = " ".join(question.split())
+    window = plain[:_WINDOW]
+    metadata = metadata_intent(plain)
+    # A title may hold anything, years and venues included; a question about a record has no filters.
+    filters, heard, topic = (Filters(), (), window) if metadata else hear(window)
+    return Understanding(
+        topic=topic + plain[_WINDOW:],
+        filters=filters,
+        metadata=metadata,
+        names=exact_names(topic),
+        several=bool(_SEVERAL.search(window)) and not _ONE_PAPER.search(window),
+        asked=_asked(window),
+        heard=heard,
+    )
+
+
+def _asked(question: str) -> Asked:
+    for kind, pattern in _ASKED:
+        if pattern.search(question):
+            return kind
+    return "open"
+
+
+_QUOTED = re.compile(r"(?<!\w)[\"“«„‘']([^\"“”«»„‘’']{2,120})[\"”»’'](?!\w)")
+_PLURAL_ACRONYM = re.compile(r"[A-Z]{2,}s")
+_POSSESSIVE = re.compile(r"['’]s?$")
+# Words with digits or inner capitals that name nothing: "3rd", "10x", "two-stage", "Top-down", "Q-learning"
+# stays.
+_ORDINARY = re.compile(r"\d+(?:st|nd|rd|th|x|k|m|b|d|s|%)?|[a-z]\d|\d+-[a-z]{4,}|[a-z]?[a-z]+(?:[-/’'][a-z]?[a-z]+)+")
+
+
+def exact_names(question: str) -> tuple[str, ...]:
+    """Identifiers in a question that must be found as written: quoted strings, then words with a capital
+    past the first letter, letters and digits together, or capitals only.
+
+    >>> exact_names("Does LDReg beat 'spectral norm' on GPT-4, CIFAR-10 and LLMs in 2021?")
+    ('spectral norm', 'LDReg', 'GPT-4', 'CIFAR-10', 'LLM')
+    """
+    quoted = [match[1].strip() for match in _QUOTED.finditer(question)]
+    capitals, letters = sum(map(str.isupper, question)), sum(map(str.isalpha, question))
+    shouting = capitals > 0.6 * letters and " " in question.strip()
+    bare = [_POSSESSIVE.sub("", word) for word in text.words(question)]
+    found = [_singular(word) for word in bare if _is_identifier(word, shouting=shouting)]
+    return tuple(dict.fromkeys([*(name for name in quoted if text.words(name)), *found]))
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if _PLURAL_ACRONYM.fullmatch(word) else word
+
+
+def _is_identifier(word: str, *, shouting: bool) -> bool:
+    if not any(map(str.isalpha, word)):
+        return False
+    if any(map(str.isdigit, word)):
+        return not _ORDINARY.fullmatch(word.lower())
+    inner_capital = any(part[1:] != part[1:].lower() or len(part) == 1 for part in re.split(r"[-/’']", word))
+    return len(word) > 1 and inner_capital and word != word.lower() and not shouting
+
+
+_KINDS = (
+    r"(?:papers|works|articles|studies|publications|abstracts|approaches|methods|techniques|models|systems|frameworks"
+    r"|algorithms|strategies|solutions|architectures|datasets|benchmarks|surveys|ideas|ways|applications|proposals"
+    r"|researchers)"
+)
+_SEVERAL = re.compile(
+    rf"""\b(?:which|what)\s(?:\w+[\s-]){{0,3}}{_KINDS}\b
+    |\b(?:compare|contrast|comparison|versus|vs\.?|differences?\sbetween)\b
+    |\b(?:list|name|find|show|give|recommend|suggest)\b[^?.!]{{0,40}}\b{_KINDS}\b
+    |\bare\sthere\b|\bis\sthere\s(?:any\s)?(?:work|research)\b
+    |\b(?:overview|survey|summari[sz]e|review)\sof\b
+    |\bhow\sdo\s(?:\w+\s)?(?:{_KINDS}|people)\b
+    |\bwhat\s(?:is|has\sbeen)\s(?:known|done)\b|\bwhat\s(?:work|research)\s(?:has|have|is)\b
+    |\b(?:several|different|various|multiple|other)\s{_KINDS}\b
+    |^(?:papers|works|articles|studies|publications|abstracts)\s(?:on|about|for|that|using|with|from|in)\b
+    |\bstate\sof\sthe\sart\s(?:in|for|on)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_ONE_PAPER = re.compile(
+    rf"""\b(?:in|by|of|from)\s(?:this|that|the)\s(?:paper|work|study|article)\b|\bthe\s(?:authors?|paper)\b
+    |\b[Ww]hich\spaper\b
+    |\b(?:[Ww]hich|[Ww]hat)\s(?:\w+[\s-]){{0,3}}{_KINDS}\s(?:does|did|do|is|was|are|were)\s(?:the\s)?
+     [A-Z][\w-]*[A-Z0-9][\w-]*\b""",
+    re.VERBOSE,
+)
+_QUANTITIES = (
+    r"(?:percentages?|percent|numbers?|amount|size|scores?|accuracy|rate|ratio|factor|speed-?up|improvement|fraction"
+    r"|proportion|share|count|cost|budget|gain|f1|bleu|fid|auc|perplexity|temperature|dimension(?:ality)?)"
+)
+_NAMED_KINDS = (
+    r"(?:data\s?sets?|benchmarks?|languages?|tasks?|corpus|corpora|baselines?|metrics?|models?|domains?"
+    r"|optimi[sz]ers?|architectures?|backbones?|libraries|library|frameworks?|simulators?|environments?|gpus?"
+    r"|hardware|countries|cities|platforms?|games?)"
+)
+_KINDS_OF_ANSWER: tuple[tuple[Asked, str], ...] = (
+    (
+        "number",
+        rf"""\bhow\s(?:many|much|large|big|long|often|fast|small|far|well|accurate|high|old|deep)\b|\bby\show\smuch\b
+        |\b(?:what|which)\b[^?]{{0,40}}\b{_QUANTITIES}\b""",
+    ),
+    ("date", r"^\W*when\b|\b(?:what|which)\s(?:year|month|date|decade)\b"),
+    (
+        "person",
+        r"^\W*who\b|\bwhose\b|\b(?:which|what)\s(?:authors?|institutions?|universit|compan|team|lab|group)",
+    ),
+    ("reason", r"^\W*why\b|\b(?:what|which)\s(?:reasons?|causes?|motivat)"),
+    ("name", rf"\b(?:which|what)\s(?:\w+[\s-]){{0,4}}{_NAMED_KINDS}\b|\bon\s(?:which|what)\b"),
+    (
+        "definition",
+        r"^\W*(?:what(?:\sis|'s|’s|\sare)\s(?!the\b)|define\b|what\sdoes\s\S+\s(?:mean|stand\sfor))",
+    ),
+    (
+        "yes-no",
+        r"^\W*(?:is|are|was|were|does|do|did|can|could|has|have|had|will|would|should)\b",
+    ),
+)
+_ASKED: tuple[tuple[Asked, re.Pattern[str]], ...] = tuple(
+    (kind, re.compile(pattern, re.IGNORECASE | re.VERBOSE)) for kind, pattern in _KINDS_OF_ANSWER
+)

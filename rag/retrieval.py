@@ -1,0 +1,235 @@
+"""From a question to ranked papers: two searches, score fusion, exact names, rerank, diversity, quotes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from rag import text
+from rag.answers import Filters, Hit, Quote
+from rag.evidence import ScoredSentence, best_by_paper, score_sentences, stem_set
+from rag.fusion import Fused, fuse
+from rag.interfaces import CatalogReader, DenseIndex, Encoder, LexicalIndex, WordStatistics
+from rag.naming import called, name_bonuses
+from rag.papers import Paper
+from rag.question_filters import described, merged
+from rag.questions import Understanding, exact_names, understand
+from rag.rerank import blend, diversified, sentence_scores
+from rag.settings import RerankSettings, RetrievalSettings
+from rag.spelling import corrected, corrections, unknown_words
+
+# Papers whose sentences are scored: those that an answer, the gate and the first page of hits look at.
+_READ = 10
+# A longer topic is a pasted text; its beginning says what it is about.
+_LONGEST = 2000
+# Candidates whose words a misspelt one is put right from.
+_NEAR = 50
+# Candidates that each exact name adds, and how many names are looked up.
+_BY_NAME, _NAMES = 20, 4
+
+
+class Lexicon(LexicalIndex, WordStatistics, Protocol):
+    """A lexical index that also knows how common words are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """What was found for a question. `sentences` are those of the first hits, in the order of the hits.
+
+    `filters` are the given and the heard ones together; `notes` are for the user (a filter that no paper
+    passes); `timings` are seconds a stage.
+    """
+
+    question: str
+    hits: tuple[Hit, ...]
+    sentences: tuple[ScoredSentence, ...]
+    understanding: Understanding
+    filters: Filters
+    notes: tuple[str, ...] = ()
+    timings: dict[str, float] = field(default_factory=dict[str, float])
+
+
+class Retriever:
+    """Finds papers for questions in one open library.
+
+    Its only state is a memo of filter results, dropped when the catalog's generation moves. The indexes are
+    reopened by whoever opened them.
+    """
+
+    def __init__(
+        self,
+        catalog: CatalogReader,
+        dense: DenseIndex,
+        lexical: Lexicon,
+        encoder: Encoder,
+        *,
+        settings: RetrievalSettings | None = None,
+        rerank: RerankSettings | None = None,
+    ) -> None:
+        self._catalog = catalog
+        self._dense = dense
+        self._lexical = lexical
+        self._encoder = encoder
+        self._settings = settings or RetrievalSettings.model_validate({})
+        self._rerank = rerank or RerankSettings.model_validate({})
+        self._allowed = _AllowedPassages(catalog)
+
+    def retrieve(self, question: str, *, k: int, filters: Filters | None = None) -> Retrieval:
+        """The best `k` (1 or more) papers, best first; filters heard in the question narrow `filters`.
+
+        Any string is a valid question. An empty library, a question without words and a filter that no paper
+        passes give no hits; the last is said in `notes`.
+        """
+        clock = _Clock()
+        understanding = understand(question)
+        wanted = merged(filters or Filters(), understanding.filters)
+        only = self._allowed.passages(wanted) if wanted else None
+        clock.lap("understand")
+        hits: tuple[Hit, ...] = ()
+        sentences: tuple[ScoredSentence, ...] = ()
+        notes: tuple[str, ...] = ()
+        if only is not None and not only:
+            notes = (f"no paper in this library is {described(wanted)}",)
+        else:
+            width = max(self._settings.candidates, k)
+            found = self._candidates(understanding, width, only)
+            slips = self._slips(understanding.topic[:_LONGEST], found)
+            if slips:
+                topic = corrected(understanding.topic, slips)
+                understanding = replace(understanding, topic=topic, names=exact_names(topic))
+                found = self._candidates(understanding, width, only)
+                notes = tuple(f"“{word}” was read as “{better}”" for word, better in slips.items())
+            clock.lap("search")
+            hits, sentences = self._ranked(found, understanding, k)
+            clock.lap("rank")
+        return Retrieval(question, hits, sentences, understanding, wanted, notes, clock.laps)
+
+    def _candidates(self, understanding: Understanding, width: int, only: Sequence[str] | None) -> dict[str, Fused]:
+        """The best passage of each candidate paper, by paper id, best first."""
+        topic = understanding.topic[:_LONGEST]
+        vector = self._encoder.encode([topic], side="query")[0]
+        known = bool(vector.any())
+        dense = dict(self._dense.search(vector, width, only=only)) if known else {}
+        lexical = dict(self._lexical.search(topic, width, only=only))
+        by_name = {
+            key for name in understanding.names[:_NAMES] for key, _ in self._lexical.search(name, _BY_NAME, only=only)
+        }
+        missing = sorted((lexical.keys() | by_name) - dense.keys())
+        if known and missing:
+            dense |= {key: float(stored @ vector) for key, stored in self._dense.vectors(missing).items()}
+        unranked = by_name - lexical.keys() - dense.keys()
+        if unranked:
+            lexical |= dict.fromkeys(unranked, min(lexical.values(), default=0.0))
+        best: dict[str, Fused] = {}
+        for item in fuse(dense, lexical, dense_weight=self._settings.dense_weight):
+            best.setdefault(item.id.rpartition("#")[0], item)
+        return best
+
+    def _slips(self, topic: str, found: Mapping[str, Fused]) -> dict[str, str]:
+        """Misspelt words of the topic, and what they were to be."""
+        unknown = unknown_words(topic, self._lexical)
+        if not unknown:
+            return {}
+        near = self._catalog.papers(list(found)[:_NEAR]).values()
+        return corrections(unknown, [f"{paper.title} {paper.abstract}" for paper in near])
+
+    def _ranked(
+        self, found: Mapping[str, Fused], understanding: Understanding, k: int
+    ) -> tuple[tuple[Hit, ...], tuple[ScoredSentence, ...]]:
+        topic = understanding.topic[:_LONGEST]
+        papers = self._catalog.papers(list(found))
+        scores = {key: item.score for key, item in found.items() if key in papers}
+        for key, bonus in name_bonuses(called(topic, understanding.names, self._lexical), papers.values()).items():
+            scores[key] += bonus
+        scores, scored = self._reranked(topic, scores, papers)
+        order = _ordered(scores)
+        if understanding.several and self._settings.diversity > 0:
+            order = self._diverse(order, scores, found, k)
+        sentences = self._read(topic, order[: min(k, _READ)], papers, scored)
+        quotes = best_by_paper(sentences)
+        hits = [
+            Hit(
+                rank=rank,
+                paper=papers[key],
+                score=scores[key],
+                quote=_quote(quotes[key]) if key in quotes else _plain_quote(topic, papers[key]),
+                dense=found[key].dense,
+                lexical=found[key].lexical,
+            )
+            for rank, key in enumerate(order[:k], start=1)
+        ]
+        return tuple(hits), tuple(sentences)
+
+    def _reranked(
+        self, topic: str, scores: dict[str, float], papers: Mapping[str, Paper]
+    ) -> tuple[dict[str, float], list[ScoredSentence]]:
+        if self._rerank.kind == "none":
+            return scores, []
+        scored = self._score(topic, [papers[key] for key in _ordered(scores)[: self._rerank.top]])
+        return blend(scores, sentence_scores(scored), weight=self._rerank.weight), scored
+
+    def _read(
+        self, topic: str, first: Sequence[str], papers: Mapping[str, Paper], scored: Sequence[ScoredSentence]
+    ) -> list[ScoredSentence]:
+        """The sentences of the first papers, in order; those scored already are taken over."""
+        done = {sentence.paper_id for sentence in scored}
+        every = [*scored, *self._score(topic, [papers[key] for key in first if key not in done])]
+        place = {key: at for at, key in enumerate(first)}
+        kept = [sentence for sentence in every if sentence.paper_id in place]
+        return sorted(kept, key=lambda sentence: (place[sentence.paper_id], sentence.ordinal))
+
+    def _score(self, topic: str, papers: Sequence[Paper]) -> list[ScoredSentence]:
+        return score_sentences(topic, papers, encoder=self._encoder, statistics=self._lexical)
+
+    def _diverse(self, order: list[str], scores: Mapping[str, float], found: Mapping[str, Fused], k: int) -> list[str]:
+        pool = order[: max(2 * k, 20)] if k <= 50 else order[:100]
+        vectors = self._dense.vectors([found[key].id for key in pool])
+        known = {key: vectors[found[key].id] for key in pool if found[key].id in vectors}
+        return [*diversified(pool, scores, known, share=self._settings.diversity), *order[len(pool) :]]
+
+
+class _AllowedPassages:
+    """Passage ids that pass a filter, remembered for one generation of the catalog."""
+
+    def __init__(self, catalog: CatalogReader) -> None:
+        self._catalog = catalog
+        self._generation: int | None = None
+        self._memo: dict[Filters, list[str]] = {}
+
+    def passages(self, filters: Filters) -> list[str]:
+        generation = self._catalog.generation()
+        if generation != self._generation or len(self._memo) >= 32:
+            self._memo, self._generation = {}, generation
+        if filters not in self._memo:
+            self._memo[filters] = self._catalog.passage_ids(self._catalog.select(filters))
+        return self._memo[filters]
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.laps[stage], self._last = now - self._last, now
+
+
+def _ordered(scores: Mapping[str, float]) -> list[str]:
+    return sorted(scores, key=lambda key: (-round(scores[key], 9), key))
+
+
+def _quote(sentence: ScoredSentence) -> Quote:
+    return Quote(sentence.text, sentence.start, sentence.end)
+
+
+def _plain_quote(topic: str, paper: Paper) -> Quote:
+    """The sentence that shares most stems with the question: for hits far down, whose sentences are not
+    scored.
+    """
+    spans = text.sentences(paper.abstract) or [text.Span(paper.title, 0, 0)]
+    asked = stem_set(topic)
+    best = max(spans, key=lambda span: len(asked & stem_set(span.text)))
+    return Quote(best.text, best.start, best.end)

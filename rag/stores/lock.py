@@ -1,0 +1,100 @@
+"""The writer lock of a library: one process writes at a time, and the others are told which."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from rag.errors import LibraryError, LibraryLocked
+
+_LOCK = "writer.lock"
+_HOLDER = "writer.json"
+
+
+class Holder(NamedTuple):
+    """Who writes to a library: process id, command and local time of the start (ISO 8601)."""
+
+    pid: int
+    command: str
+    since: str
+
+
+class WriterLock:
+    """Held (`with WriterLock(folder):`) while a library is written. Raises LibraryLocked with the holder's name.
+
+    The operating system holds the lock for the process and releases it with the process, however it ends; so a
+    killed writer blocks nobody, and `writer.json` only tells who it is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from filelock import FileLock
+
+        self._folder = folder
+        # Not bound to a thread: an ingest may be started by one and finished by another.
+        self._lock = FileLock(folder / _LOCK, thread_local=False)
+
+    def __enter__(self) -> WriterLock:
+        from filelock import Timeout
+
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise LibraryLocked(_message(self._folder)) from error
+        except OSError as error:
+            raise LibraryError(f"cannot write in {self._folder}: {error.strerror or error}") from error
+        with suppress(OSError):
+            self._name_holder()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(OSError):
+            (self._folder / _HOLDER).unlink(missing_ok=True)
+        self._lock.release()
+
+    def _name_holder(self) -> None:
+        since = datetime.now().astimezone().isoformat(timespec="seconds")
+        command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200]
+        holder = {"pid": os.getpid(), "command": command, "since": since}
+        (self._folder / _HOLDER).write_text(json.dumps(holder), encoding="utf-8")
+
+
+def holder(folder: Path) -> Holder | None:
+    """Who is writing to the library now; None when nobody is. Takes no lock for longer than a moment."""
+    from filelock import FileLock, Timeout
+
+    if not (folder / _LOCK).exists():
+        return None
+    try:
+        with FileLock(folder / _LOCK, timeout=0, thread_local=False):
+            return None
+    except Timeout:
+        return _read(folder) or Holder(0, "unknown command", "unknown time")
+    except OSError:
+        return None
+
+
+def _message(folder: Path) -> str:
+    found = _read(folder)
+    who = (
+        f"process {found.pid} (`{found.command}`, since {found.since[:16].replace('T', ' ')})"
+        if found
+        else "another process"
+    )
+    return f"{who} is writing to the library in {folder}: wait until it is done, or stop it, and run this again"
+
+
+def _read(folder: Path) -> Holder | None:
+    try:
+        content: dict[str, Any] = json.loads((folder / _HOLDER).read_text(encoding="utf-8"))
+        return Holder(int(content["pid"]), str(content["command"]), str(content["since"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,122 @@
+"""The manifest of a library: what its indexes were made with, in `manifest.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rag.errors import LibraryDamaged, LibraryError, LibraryMismatch
+from rag.interfaces import Encoder
+from rag.settings import ChunkingSettings
+
+NAME = "manifest.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a library's indexes were made with. `generation` is the catalog's when the manifest was written."""
+
+    format: int
+    encoder: str
+    dimension: int
+    fingerprint: str
+    chunking: Mapping[str, int]
+    created: str
+    generation: int
+    folders: Mapping[str, str]
+    """The present folders of the indexes ("dense", "lexical"), relative to the library."""
+
+    @classmethod
+    def new(cls, encoder: Encoder, chunking: ChunkingSettings) -> Manifest:
+        """The manifest of an empty library made with these."""
+        return cls(
+            format=FORMAT,
+            encoder=encoder.name,
+            dimension=encoder.dimension,
+            fingerprint=encoder.fingerprint,
+            chunking=chunking.model_dump(),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            generation=0,
+            folders={"dense": "chroma", "lexical": "lexical"},
+        )
+
+    def check(self, encoder: Encoder, chunking: ChunkingSettings) -> None:
+        """Raise LibraryMismatch, which says what changed, unless the indexes fit these."""
+        changes: list[str] = []
+        if (self.encoder, self.dimension) != (encoder.name, encoder.dimension):
+            changes.append(
+                f"the encoder was {self.encoder} ({self.dimension} dimensions)"
+                f" and is now {encoder.name} ({encoder.dimension})"
+            )
+        elif self.fingerprint != encoder.fingerprint:
+            changes.append(f"the weights of the encoder {encoder.name} changed")
+        now = chunking.model_dump()
+        changes += [
+            f"{name} was {self.chunking.get(name)} and is now {value}"
+            for name, value in now.items()
+            if self.chunking.get(name) != value
+        ]
+        if changes:
+            raise LibraryMismatch(
+                f"the library's indexes do not fit the settings: {'; '.join(changes)}."
+                " Run `citewise rebuild`, or use the settings they were made with"
+            )
+
+
+def read(folder: Path) -> Manifest | None:
+    """The manifest of a library, None where there is none yet."""
+    path = folder / NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        known: dict[str, Any] = {name: content[name] for name in Manifest.__slots__}
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LibraryError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise LibraryDamaged(f"{path} is damaged: run `citewise rebuild` to make the indexes anew") from error
+    if known["format"] > FORMAT:
+        raise LibraryError(
+            f"{folder} was written by a newer Citewise (format {known['format']}, this one knows {FORMAT}):"
+            " update Citewise"
+        )
+    return Manifest(**known)
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest so that a crash leaves the old one or the new one, never a part of it."""
+    write_atomically(folder / NAME, json.dumps(asdict(manifest), indent=2) + "\n")
+
+
+def sweep(folder: Path, manifest: Manifest | None) -> None:
+    """Delete index folders that a rebuild replaced or left half made. Only for the holder of the writer lock."""
+    if manifest is None:
+        return
+    kept = set(manifest.folders.values())
+    for pattern in ("chroma*", "lexical*"):
+        for found in folder.glob(pattern):
+            if found.is_dir() and found.name not in kept:
+                shutil.rmtree(found, ignore_errors=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file's content at once and durably. Raises LibraryError when it cannot be written."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        raise LibraryError(f"cannot write {path}: {error.strerror}") from error

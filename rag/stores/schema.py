@@ -1,0 +1,222 @@
+"""The catalog's SQLite database: its tables, a connection for each thread, its errors in words for the user."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from rag.errors import LibraryDamaged, LibraryError, LibraryLocked
+
+FORMAT = 1
+"""Version of the tables below. A reader of an older format refuses a newer one."""
+
+_BUSY_SECONDS = 30
+_TABLES = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO meta VALUES ('generation', 0), ('last paper', 0);
+
+CREATE TABLE sources (pk INTEGER PRIMARY KEY, path TEXT NOT NULL, resolved TEXT NOT NULL UNIQUE);
+
+-- One narrow row a paper, so that filters scan little; its texts are in `bodies`.
+CREATE TABLE papers (
+  pk INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  revision INTEGER NOT NULL,           -- grows with every change of the paper
+  pending INTEGER NOT NULL,            -- 1 until both indexes hold this revision's passages
+  passages INTEGER NOT NULL,           -- how many
+  year INTEGER,
+  first_day TEXT, last_day TEXT,       -- what is known of the date, as a range of ISO days
+  has_code INTEGER NOT NULL,
+  upvotes INTEGER,
+  venue TEXT,
+  folded_venue TEXT NOT NULL, folded_authors TEXT NOT NULL, folded_title TEXT NOT NULL
+);
+CREATE INDEX papers_pending ON papers (pk) WHERE pending = 1;
+CREATE TABLE bodies (
+  pk INTEGER PRIMARY KEY,
+  title TEXT NOT NULL, abstract TEXT NOT NULL, data TEXT NOT NULL, passages TEXT NOT NULL
+);
+
+-- Every record as read; a paper is the fold of its records.
+CREATE TABLE records (
+  pk INTEGER PRIMARY KEY,
+  paper INTEGER NOT NULL,
+  source INTEGER NOT NULL,
+  line INTEGER NOT NULL,
+  hash INTEGER NOT NULL,
+  title_key INTEGER,
+  external_key INTEGER,
+  reason TEXT,                         -- why it was merged; NULL for the paper's first record
+  keys BLOB NOT NULL,
+  data TEXT NOT NULL,
+  abstract TEXT                        -- NULL where it is the paper's own
+);
+CREATE INDEX records_by_paper ON records (paper, source, line);
+CREATE INDEX records_by_source ON records (source, paper);
+
+-- Hashed identity (DOI, arXiv id, title, abstract sketch): the papers that a record may be the same as.
+CREATE TABLE keys (key INTEGER NOT NULL, paper INTEGER NOT NULL, PRIMARY KEY (key, paper)) WITHOUT ROWID;
+
+-- Passage ids that the indexes still have to forget.
+CREATE TABLE doomed (seq INTEGER PRIMARY KEY AUTOINCREMENT, passage TEXT NOT NULL);
+"""
+
+Rows = list[tuple[Any, ...]]
+
+
+class Database:
+    """The file `catalog.sqlite`: a connection for each thread that asks, one writing transaction at a time.
+
+    Nothing is made on disk before the first transaction; until then an absent file reads as an empty library.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._guard = threading.Lock()
+        self._writing = threading.RLock()
+        self._closed = False
+        self._created = False
+        self._uri = f"{path.absolute().as_uri()}?mode=rw"
+
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        """All rows of a query."""
+        with self._clear_errors():
+            return self._connection().execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Generator[sqlite3.Connection]:
+        """A writing transaction: all of it is durable at the end, or none of it after an error."""
+        with self._writing, self._clear_errors():
+            self._create()
+            connection = self._connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._guard:
+            self._closed = True
+            for connection in self._connections:
+                with suppress(sqlite3.Error):
+                    connection.close()
+            self._connections.clear()
+
+    def _create(self) -> None:
+        """Make the file and its tables where they do not exist yet."""
+        if self._created:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LibraryError(f"cannot make a library in {self.path.parent}: {error.strerror}") from error
+        connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
+        try:
+            if not _version(connection):
+                connection.execute("PRAGMA journal_mode = WAL")
+                _make_tables(connection)
+        finally:
+            connection.close()
+        self._created = True
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None or self._closed:
+            connection = self._connect()
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._closed:
+            raise LibraryError(f"the library in {self.path.parent} was closed")
+        if not self.path.exists():
+            return _empty()
+        connection = self._opened()
+        version = _version(connection)
+        if version > FORMAT:
+            connection.close()
+            raise LibraryError(
+                f"{self.path} was written by a newer Citewise (format {version}, this one knows {FORMAT}):"
+                " update Citewise"
+            )
+        if version == 0:  # made this moment by another process, which has not committed its tables yet
+            connection.close()
+            return _empty()
+        # A commit survives a power cut: what the indexes hold must never be newer than the catalog.
+        for pragma in ("synchronous = FULL", "cache_size = -32000", "temp_store = MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+        with self._guard:
+            self._connections.append(connection)
+        self._local.connection = connection
+        return connection
+
+    def _opened(self) -> sqlite3.Connection:
+        connection = self._try(self._uri)
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            # WAL writes beside the file even for reading; a read-only folder allows no more than this.
+            connection.close()
+            connection = self._try(self._uri.replace("mode=rw", "immutable=1"))
+        return connection
+
+    def _try(self, uri: str) -> sqlite3.Connection:
+        return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+    @contextmanager
+    def _clear_errors(self) -> Generator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _in_words(error, self.path) from error
+
+
+def _in_words(error: sqlite3.Error, path: Path) -> LibraryError:
+    text = str(error)
+    if "full" in text or "disk I/O" in text:
+        return LibraryError(f"cannot write {path}: {text}; free some space and run the command again")
+    if "readonly" in text or "unable to open" in text:
+        return LibraryError(f"cannot write {path}: check that the folder exists and that you may write in it")
+    if "locked" in text or "busy" in text:
+        return LibraryLocked(f"{path} is being written by another process: try again when it is done")
+    if isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
+        return LibraryDamaged(f"{path} is damaged ({text}): restore it, or remove the library and ingest again")
+    return LibraryError(f"{path}: {text}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    if not _version(connection):  # unless another process was faster
+        for statement in _statements(_TABLES):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+    connection.execute("COMMIT")
+
+
+def _empty() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    _make_tables(connection)
+    return connection
+
+
+def _statements(script: str) -> Iterator[str]:
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""

@@ -1,0 +1,47 @@
+"""Shared parts of the tests: the outside files where there are any, and a library made once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rag import Library, open_library
+from rag.starter import path as starter_path
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    folder = Path(os.environ.get("CITEWISE_SHARED", Path(__file__).parents[2] / "shared"))
+    if not (folder / "seeds").is_dir():
+        pytest.skip("the outside files (seeds, corpora, bench) are not here; set CITEWISE_SHARED to their folder")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "CITEWISE_LIBRARY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def starter_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library of the starter papers: read only; take `starter_copy` to change one."""
+    folder = tmp_path_factory.mktemp("starter") / "library"
+    with open_library(folder) as library:
+        library.ingest([starter_path()])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def starter(starter_folder: Path) -> Iterator[Library]:
+    with open_library(starter_folder) as library:
+        yield library
+
+
+@pytest.fixture
+def starter_copy(starter_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(starter_folder, tmp_path / "library"))

@@ -1,0 +1,213 @@
+"""A model server on loopback that speaks /v1/chat/completions with server-sent events, and misbehaves on request."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Step = Callable[["Handler"], None]
+
+
+class ScriptedServer:
+    """Answers each request with the next step of its script; the last step is repeated.
+
+    `requests` are the JSON bodies as received, `headers` their headers; `disconnected` is set when a client has gone
+    while a step was still writing.
+    """
+
+    def __init__(self, *steps: Step) -> None:
+        self.steps = list(steps)
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.disconnected = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._server.script = self  # type: ignore[attr-defined]
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def __enter__(self) -> ScriptedServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def next_step(self) -> Step:
+        return self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        script: ScriptedServer = self.server.script  # type: ignore[attr-defined]
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        script.requests.append(json.loads(body))
+        script.headers.append(dict(self.headers))
+        try:
+            script.next_step()(self)
+        except (BrokenPipeError, ConnectionResetError):
+            script.disconnected.set()
+            self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def begin_stream(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+
+    def send_chunk(self, data: bytes) -> None:
+        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        self.wfile.flush()
+
+    def send_event(self, event: Any) -> None:
+        self.send_chunk(f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n".encode())
+
+    def end_stream(self) -> None:
+        self.wfile.write(b"0\r\n\r\n")
+        self.wfile.flush()
+
+
+def _delta(content: str | None = None, finish: str | None = None) -> dict[str, Any]:
+    delta = {} if content is None else {"role": "assistant", "content": content}
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "scripted",
+        "choices": [choice],
+    }
+
+
+def says(
+    text: str, *, size: int = 7, pause: float = 0.0, finish: str | None = "stop", usage: bool = True
+) -> Step:
+    """Streams a text in pieces of `size` characters."""
+
+    def step(handler: Handler) -> None:
+        handler.begin_stream()
+        for start in range(0, len(text), size):
+            handler.send_event(_delta(text[start : start + size]))
+            time.sleep(pause)
+        handler.send_event(_delta(finish=finish))
+        if usage:
+            counts = {"prompt_tokens": 321, "completion_tokens": 12, "total_tokens": 333}
+            handler.send_event({**_delta(), "choices": [], "usage": counts})
+        handler.send_event("[DONE]")
+        handler.end_stream()
+
+    return step
+
+
+def fails(status: int, message: str = "no", headers: dict[str, str] | None = None) -> Step:
+    """Answers with an HTTP error."""
+
+    def step(handler: Handler) -> None:
+        body = json.dumps({"error": {"message": message, "type": "scripted", "code": str(status)}}).encode()
+        handler.send_response(status)
+        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body))}.items():
+            handler.send_header(name, value)
+        for name, value in (headers or {}).items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return step
+
+
+def cuts(text: str) -> Step:
+    """Streams a text and then drops the connection in the middle of a chunk."""
+
+    def step(handler: Handler) -> None:
+        handler.begin_stream()
+        handler.send_event(_delta(text))
+        handler.wfile.write(b"ff\r\ndata: {")
+        handler.wfile.flush()
+        handler.close_connection = True
+        handler.connection.shutdown(2)
+
+    return step
+
+
+def stalls(text: str = "", *, seconds: float = 5.0) -> Step:
+    """Streams a text, then only comments that hold no text, so that no read ever times out."""
+
+    def step(handler: Handler) -> None:
+        handler.begin_stream()
+        if text:
+            handler.send_event(_delta(text))
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            handler.send_chunk(b": still here\n\n")
+            time.sleep(0.05)
+        handler.end_stream()
+
+    return step
+
+
+def silent(seconds: float = 5.0) -> Step:
+    """Reads the request and never answers."""
+
+    def step(handler: Handler) -> None:
+        time.sleep(seconds)
+        handler.close_connection = True
+
+    return step
+
+
+def babbles() -> Step:
+    """Streams events that are no JSON."""
+
+    def step(handler: Handler) -> None:
+        handler.begin_stream()
+        handler.send_event("{not json")
+        handler.end_stream()
+
+    return step
+
+
+def streams_nonsense() -> Step:
+    """Streams JSON of another shape."""
+
+    def step(handler: Handler) -> None:
+        handler.begin_stream()
+        handler.send_event({"choices": "many"})
+        handler.end_stream()
+
+    return step
+
+
+def page() -> Step:
+    """Answers with a web page, as a wrong address does."""
+
+    def step(handler: Handler) -> None:
+        body = b"<html><body>It works</body></html>"
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/html")
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return step
+
+
+@contextmanager
+def serving(*steps: Step) -> Iterator[ScriptedServer]:
+    with ScriptedServer(*steps) as server:
+        yield server

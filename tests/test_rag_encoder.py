@@ -1,0 +1,163 @@
+"""The built-in encoder: what its vectors promise, what its files weigh, and what it was never trained on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag.encoder import StaticEncoder
+from rag.encoder.static import SHIPPED_WEIGHTS, WEIGHT_FILES
+from rag.encoder.train_corpus import (
+    TrainingPaper,
+    evaluation_ids,
+    ids_hash,
+    normalise,
+    read_papers,
+    split,
+)
+
+SHARED = Path(os.environ.get("CITEWISE_SHARED", Path(__file__).parents[2] / "shared"))
+TEXTS = [
+    "Attention Is All You Need\nWe propose the Transformer, a network based solely on attention mechanisms.",
+    "Graph neural networks over-smooth node features.",
+    "policy gradient policy gradient",
+    "ünïcode, 数学 and $\\mathbf{x}_t$ \x00 survive",
+    "word " * 5000,
+]
+
+
+@pytest.fixture(scope="module")
+def encoder() -> StaticEncoder:
+    return StaticEncoder.load()
+
+
+def test_vectors_are_float32_rows_of_length_one(encoder: StaticEncoder) -> None:
+    vectors = encoder.encode(TEXTS)
+    assert vectors.shape == (len(TEXTS), encoder.dimension)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", ["", "   \n", "?!,.", "\x00"], ids=["empty", "blank", "punctuation", "control"])
+@pytest.mark.parametrize("side", ["query", "passage"])
+def test_text_without_words_is_the_zero_vector(encoder: StaticEncoder, text: str, side: str) -> None:
+    assert not encoder.encode([text], side=side).any()  # type: ignore[arg-type]
+
+
+def test_no_texts_give_no_rows(encoder: StaticEncoder) -> None:
+    assert encoder.encode([]).shape == (0, encoder.dimension)
+
+
+def test_a_text_has_the_same_vector_alone_and_in_any_batch(encoder: StaticEncoder) -> None:
+    many = [f"{text} {number}" for number in range(300) for text in TEXTS[:3]]
+    together = encoder.encode(many)
+    alone = np.concatenate([encoder.encode([text]) for text in many[::97]])
+    np.testing.assert_array_equal(together[::97], alone)
+
+
+def test_two_loads_give_the_same_vectors(encoder: StaticEncoder) -> None:
+    np.testing.assert_array_equal(StaticEncoder.load().encode(TEXTS), encoder.encode(TEXTS))
+
+
+def test_case_and_punctuation_do_not_matter(encoder: StaticEncoder) -> None:
+    plain, shouted = encoder.encode(["graph neural networks", "GRAPH, neural networks!"])
+    assert plain @ shouted > 0.99
+
+
+def test_a_question_is_nearer_to_the_paper_that_answers_it(encoder: StaticEncoder) -> None:
+    question = encoder.encode(["Why do deep graph networks make all nodes look alike?"], side="query")[0]
+    scores = encoder.encode(TEXTS[:2]) @ question
+    assert scores[1] > scores[0]
+
+
+def test_fingerprint_is_a_hash_of_the_weight_files(encoder: StaticEncoder, tmp_path: Path) -> None:
+    for name in WEIGHT_FILES:
+        shutil.copy(SHIPPED_WEIGHTS / name, tmp_path / name)
+    assert StaticEncoder.load(tmp_path).fingerprint == encoder.fingerprint
+    assert len(encoder.fingerprint) == 64
+    with (tmp_path / "config.json").open("a", encoding="utf-8") as config:
+        config.write("\n")
+    assert StaticEncoder.load(tmp_path).fingerprint != encoder.fingerprint
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"model\.safetensors, tokenizer\.json, config\.json missing"):
+        StaticEncoder.load(tmp_path)
+
+
+def test_weights_are_small_and_hold_no_pickle() -> None:
+    files = [path for path in SHIPPED_WEIGHTS.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 24 * 1024 * 1024
+    assert {path.suffix for path in files} <= {".safetensors", ".json"}
+
+
+def test_loading_and_encoding_stay_far_from_the_limits() -> None:
+    """The limits are 0.4 s, 5 ms and 500 abstracts/s; a loaded machine gets several times as long."""
+    started = time.perf_counter()
+    encoder = StaticEncoder.load()
+    assert time.perf_counter() - started < 4
+    started = time.perf_counter()
+    encoder.encode(["how are words turned into vectors?"], side="query")
+    assert time.perf_counter() - started < 0.25
+    abstracts = ["We study how networks learn representations of text and images from data. " * 12] * 200
+    started = time.perf_counter()
+    encoder.encode(abstracts)
+    assert time.perf_counter() - started < 4
+
+
+def training_manifest() -> dict[str, object]:
+    path = SHIPPED_WEIGHTS / "training.json"
+    if not path.exists():
+        pytest.skip("these weights carry no training manifest")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_a_near_duplicate_of_an_evaluation_paper_is_left_out() -> None:
+    words = [f"word{number}" for number in range(60)]
+    papers = [
+        _paper("gold", "A title of its own", " ".join(words)),
+        _paper("copy", "Another title altogether", " ".join(["changed", *words[10:], "ending"])),
+        _paper("same-title", "A Title of its own!", "Something quite different is said here."),
+        _paper("seeded", "Unheard-of title of a paper", "Nothing of this was said before."),
+        _paper("other", "A free paper", "Nothing in common with any of them at all, we hope."),
+    ]
+    found = split(papers, ["... Unheard-of title of a paper ..."], {"gold"})
+    assert [paper.id for paper in found.papers] == ["other"]
+    assert found.excluded == {
+        "gold": "evaluation id",
+        "copy": "near duplicate",
+        "same-title": "evaluation title",
+        "seeded": "evaluation title",
+    }
+
+
+def _paper(identifier: str, title: str, abstract: str) -> TrainingPaper:
+
+    return TrainingPaper(identifier, title, abstract)
+
+
+@pytest.mark.skipif(not (SHARED / "corpora").is_dir(), reason="the corpus in ../shared is not here")
+def test_the_evaluation_papers_were_kept_out_of_training() -> None:
+    """The manifest's hash is that of the corpus without the excluded papers, and no evaluation paper is left in it."""
+    manifest = training_manifest()
+    papers = list(read_papers(SHARED / "corpora" / "ml-papers.jsonl.gz"))
+    excluded = set(manifest["excluded"])  # type: ignore[call-overload]
+    trained = [paper for paper in papers if paper.id not in excluded]
+    assert len(trained) == manifest["training_papers"]
+    assert ids_hash(paper.id for paper in trained) == manifest["training_ids_sha256"]
+
+    gold = evaluation_ids(SHARED / "bench" / "tldr-dev.jsonl")
+    assert gold <= excluded
+    gold_titles = {normalise(paper.title) for paper in papers if paper.id in gold}
+    seeds = "\n".join(normalise(path.read_text(encoding="utf-8")) for path in (SHARED / "seeds").glob("*"))
+    for paper in trained:
+        title = normalise(paper.title)
+        assert title not in gold_titles
+        assert len(title) < 12 or title not in seeds, paper.title
+        assert normalise(paper.abstract)[:80] not in seeds, paper.title

@@ -1,0 +1,135 @@
+"""The gate: when it abstains, and that its reasons are true."""
+
+import json
+
+import pytest
+
+from eval.bench.memory import memory_parts
+from rag.encoder.static import StaticEncoder
+from rag.errors import LibraryError
+from rag.gate import Gate, GateModel
+from rag.gate_features import FEATURES, FeatureMaker
+from rag.papers import Paper
+from rag.questions import understand
+from rag.retrieval import Retriever
+from rag.settings import GateSettings
+
+PAPERS = (
+    Paper(
+        "p1",
+        "Top2Vec: Distributed Representations of Topics",
+        "Topic models find latent themes in collections of documents. We present Top2Vec, which finds topics "
+        "from joint vectors of documents and words. It needs no stop-word lists and finds 20 topics by itself.",
+    ),
+    Paper(
+        "p2",
+        "Pruning vision transformers with noise",
+        "Vision transformers are slow. We drop tokens with learned noise. ImageNet accuracy falls by 0.4 percent "
+        "while throughput doubles.",
+    ),
+    Paper(
+        "p3",
+        "Gradient boosting for tables",
+        "Boosted trees remain strong on tabular data because they handle irregular functions. We compare with "
+        "deep networks on 45 datasets.",
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def library():
+    encoder = StaticEncoder.load()
+    catalog, dense, lexical = memory_parts(PAPERS, encoder)
+    return Retriever(catalog, dense, lexical, encoder), encoder, lexical
+
+
+@pytest.fixture(scope="module")
+def judge(library):
+    retriever, encoder, lexical = library
+
+    def judged(question, **settings):
+        found = retriever.retrieve(question, k=8)
+        gate = Gate(encoder, lexical, settings=GateSettings(**settings))
+        return gate.judge(question, found.hits, found.sentences, found.understanding)
+
+    return judged
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How much does accuracy on ImageNet fall when tokens are dropped with noise?",
+        "Which topic model needs no stop-word lists?",
+        "Why are boosted trees strong on tabular data?",
+        "What is Top2Vec?",
+    ],
+)
+def test_answers_what_the_abstracts_say(judge, question):
+    verdict = judge(question)
+    assert verdict.answerable, verdict
+    assert verdict.reason is None
+
+
+@pytest.mark.parametrize(
+    ("question", "missing"),
+    [
+        ("How do bees navigate back to the hive?", "bees"),
+        ("What is the boiling point of mercury?", "mercury"),
+        ("How is Swahili translated into Zulu?", "Swahili"),
+    ],
+)
+def test_abstains_from_strangers_and_names_what_is_missing(judge, question, missing):
+    verdict = judge(question)
+    assert not verdict.answerable, verdict
+    assert missing in verdict.reason
+
+
+def test_a_near_miss_is_less_probable_than_what_the_abstract_says(judge):
+    said = judge("How many topics does Top2Vec find by itself?")
+    unsaid = judge("How many hours of GPU time does Top2Vec need?")
+    assert unsaid.probability < said.probability
+
+
+def test_reason_of_a_word_that_no_abstract_has_is_true(judge):
+    verdict = judge("Which learning rate does Top2Vec use in Finland?", threshold=1.0)
+    assert verdict.reason.startswith("none of the abstracts mentions")
+    assert "Finland" in verdict.reason
+    assert all("finland" not in paper.abstract.lower() for paper in PAPERS)
+
+
+def test_threshold_of_the_settings_rules(judge):
+    question = "Which topic model needs no stop-word lists?"
+    assert not judge(question, threshold=1.0).answerable
+    assert judge("How do bees navigate back to the hive?", threshold=0.0).answerable
+
+
+def test_a_switched_off_gate_answers_whatever_was_found(judge):
+    assert judge("How do bees navigate back to the hive?", enabled=False).answerable
+
+
+def test_nothing_found_is_never_answerable(library):
+    _, encoder, lexical = library
+    verdict = Gate(encoder, lexical).judge("What is it?", (), (), understand("What is it?"))
+    assert not verdict.answerable
+    assert verdict.reason
+
+
+@pytest.mark.parametrize("question", ["", "🙂", "the of and", "x" * 5000, "topic " * 1000])
+def test_any_question_is_judged(judge, question):
+    assert 0 <= judge(question).probability <= 1
+
+
+def test_model_uses_only_features_that_are_made(library):
+    retriever, encoder, lexical = library
+    found = retriever.retrieve("Does Top2Vec work?", k=3)
+    evidence = FeatureMaker(encoder, lexical).evidence(
+        "Does Top2Vec work?", found.hits, found.sentences, found.understanding
+    )
+    assert set(GateModel.read().weights) <= set(evidence.features) == set(FEATURES)
+
+
+def test_a_broken_model_file_is_said_in_one_line(tmp_path):
+    path = tmp_path / "gate_model.json"
+    path.write_text(json.dumps({"bias": 0}))
+    with pytest.raises(LibraryError, match="gate_model.json"):
+        GateModel.read(path)

@@ -1,0 +1,209 @@
+"""The language model's connection: what it sends, how it fails, how it stops."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from rag.errors import ModelError, ModelRejected, ModelUnavailable
+from rag.llm import ChatModel, Message, Reply, Restart, Stop
+from rag.settings import LLMSettings
+from tests import scripted_server as script
+from tests.scripted_server import serving
+
+pytestmark = [pytest.mark.loopback, pytest.mark.usefixtures("socket_enabled")]
+
+KEY = "sk-secret-1234567890abcdef"
+ASK = [Message("system", "Be brief."), Message("user", "Why?")]
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+
+
+def model(server, **changes):
+    given = {
+        "kind": "openai-like",
+        "model": "scripted",
+        "base_url": server.base_url,
+        "timeout": 5.0,
+        "retries": 2,
+    }
+    return ChatModel.from_settings(LLMSettings.model_validate(given | changes))
+
+
+def text_of(stream):
+    said = ""
+    for piece in stream:
+        said = "" if isinstance(piece, Restart) else said + piece
+    return said
+
+
+def test_text_streams_in_pieces_with_usage_and_finish():
+    with serving(script.says("Because it is so.")) as server:
+        reply = Reply()
+        pieces = list(model(server).stream(ASK, reply))
+    assert "".join(pieces) == "Because it is so."
+    assert len(pieces) > 1
+    assert (reply.finish, reply.usage) == ("stop", {"prompt": 321, "completion": 12})
+
+
+def test_request_carries_model_limits_and_key_from_the_environment():
+    with serving(script.says("Yes.")) as server:
+        model(server, max_tokens=77, temperature=0.3).complete(ASK)
+    sent = server.requests[0]
+    assert (sent["model"], sent["max_tokens"], sent["temperature"], sent["stream"]) == (
+        "scripted",
+        77,
+        0.3,
+        True,
+    )
+    assert [message["content"] for message in sent["messages"]] == ["Be brief.", "Why?"]
+    assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
+
+
+def test_openai_kind_honours_the_base_url_of_the_environment(monkeypatch):
+    with serving(script.says("Yes.")) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        assert model(server, kind="openai", model="gpt-4o-mini", base_url=None).complete(ASK) == "Yes."
+    assert server.requests[0]["model"] == "gpt-4o-mini"
+
+
+def test_openai_kind_takes_a_model_name_that_llamaindex_does_not_know():
+    with serving(script.says("Yes.")) as server:
+        assert model(server, kind="openai", model="house-model-7").complete(ASK) == "Yes."
+
+
+def test_openai_without_a_key_is_rejected_before_any_call(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with (
+        serving(script.says("Yes.")) as server,
+        pytest.raises(ModelRejected, match="OPENAI_API_KEY is not set"),
+    ):
+        model(server, kind="openai")
+    assert server.requests == []
+
+
+def test_local_server_needs_no_key(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with serving(script.says("Yes.")) as server:
+        assert model(server).complete(ASK) == "Yes."
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "words"),
+    [
+        pytest.param(
+            script.fails(401, f"Incorrect API key provided: {KEY}"), ModelRejected, "OPENAI_API_KEY", id="key"
+        ),
+        pytest.param(script.fails(404), ModelRejected, "knows no model 'scripted'", id="model"),
+        pytest.param(
+            script.fails(400, f"bad {KEY} thing"), ModelRejected, "rejected the request", id="request"
+        ),
+    ],
+)
+def test_rejection_is_not_tried_again(step, error, words):
+    with serving(step) as server:
+        with pytest.raises(error, match=words) as caught:
+            model(server).complete(ASK)
+    assert len(server.requests) == 1
+    assert KEY not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(script.fails(500, headers={"Retry-After": "0"}), id="failing"),
+        pytest.param(script.fails(429, headers={"Retry-After": "0"}), id="overloaded"),
+        pytest.param(script.cuts("Because it"), id="cut"),
+        pytest.param(script.babbles(), id="no JSON"),
+        pytest.param(script.streams_nonsense(), id="other JSON"),
+        pytest.param(script.page(), id="web page"),
+        pytest.param(script.says(""), id="empty"),
+        pytest.param(script.says("It is", finish=None), id="no end"),
+    ],
+)
+def test_passing_failure_is_tried_again(step):
+    with serving(step, script.says("Because it is so.")) as server:
+        assert text_of(model(server).stream(ASK, Reply())) == "Because it is so."
+    assert len(server.requests) == 2
+
+
+def test_tries_are_bounded():
+    with serving(script.fails(503, headers={"Retry-After": "0"})) as server:
+        with pytest.raises(ModelUnavailable, match="HTTP 503"):
+            model(server, retries=2).complete(ASK)
+    assert len(server.requests) == 3
+
+
+def test_retry_after_is_obeyed():
+    with serving(script.fails(429, headers={"Retry-After": "0.6"}), script.says("Yes.")) as server:
+        began = time.monotonic()
+        assert model(server).complete(ASK) == "Yes."
+    assert time.monotonic() - began >= 0.6
+
+
+def test_too_long_a_retry_after_fails_at_once():
+    with serving(script.fails(429, headers={"Retry-After": "3600"})) as server:
+        began = time.monotonic()
+        with pytest.raises(ModelUnavailable):
+            model(server).complete(ASK)
+    assert time.monotonic() - began < 5
+    assert len(server.requests) == 1
+
+
+def test_refused_connection_says_so():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    settings = LLMSettings.model_validate({"kind": "openai-like", "base_url": address, "retries": 0})
+    with pytest.raises(ModelUnavailable, match="cannot be reached"):
+        ChatModel.from_settings(settings).complete(ASK)
+
+
+@pytest.mark.parametrize(
+    "step", [script.silent(4), script.stalls(seconds=4), script.stalls("Well", seconds=4)]
+)
+def test_stall_is_bounded_even_when_the_server_keeps_the_stream_open(step):
+    with serving(step) as server:
+        began = time.monotonic()
+        with pytest.raises(ModelUnavailable, match="timeout is 0.5 s"):
+            text_of(model(server, timeout=0.5, retries=0).stream(ASK, Reply()))
+    assert time.monotonic() - began < 3
+
+
+def test_content_filter_is_a_rejection():
+    with (
+        serving(script.says("I", finish="content_filter")) as server,
+        pytest.raises(ModelRejected, match="refused"),
+    ):
+        model(server).complete(ASK)
+
+
+def test_restart_voids_what_was_given():
+    with serving(script.cuts("Because it is wrong."), script.says("It is right.")) as server:
+        pieces = list(model(server).stream(ASK, Reply()))
+    assert any(isinstance(piece, Restart) for piece in pieces)
+    assert text_of(pieces) == "It is right."
+
+
+def test_closing_the_stream_ends_the_servers_work():
+    with serving(script.says("word " * 500, size=5, pause=0.01)) as server:
+        stream = model(server).stream(ASK, Reply())
+        assert next(stream)
+        stream.close()
+        assert server.disconnected.wait(3)
+
+
+def test_another_thread_can_stop_a_waiting_read():
+    with serving(script.stalls("Well", seconds=8)) as server:
+        stop = Stop()
+        threading.Timer(0.3, stop.set).start()
+        began = time.monotonic()
+        with pytest.raises(ModelError, match="stopped"):
+            text_of(model(server, timeout=30).stream(ASK, Reply(), stop))
+    assert time.monotonic() - began < 3
