@@ -180,7 +180,9 @@ def _run_system(cases: list[Case], out: Path, name: str, configs: tuple[str, ...
         (out / "replies.jsonl").unlink(missing_ok=True)
     measures = [part.strip() for part in options["measures"].split(",")] if options["measures"] else None
     with open_with(options["folder"], configs) as library, _progress(name) as progress:
-        return run(
+        if not library.count():
+            raise UsageError(f"the library {library.folder} holds no papers; add some with: citewise ingest PATH...")
+        finished = run(
             LibrarySystem(library, name=name),
             cases,
             name=name,
@@ -191,6 +193,10 @@ def _run_system(cases: list[Case], out: Path, name: str, configs: tuple[str, ...
             allow_missing=options["allow_missing"],
             progress=progress,
         )
+    if failed := [row for row in finished.rows if row["error"]]:
+        first = f"{failed[0]['id']}: {failed[0]['error']}"
+        click.echo(f"{len(failed)} of {len(cases)} cases failed and count as zero; the first is {first}", err=True)
+    return finished
 
 
 def _gate(text: str | None, run: Run, base: Run | None) -> list[GateResult]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,9 @@ from rag.settings import EmbeddingSettings, Settings
 if TYPE_CHECKING:
     from rag.answerers.base import Answerer, Draft, Request
     from rag.answers import Delta
-    from rag.ingest import Ingester
+    from rag.checkup import Check
+    from rag.indexing import Indexes
+    from rag.ingest import Ingester, Progress
     from rag.pipeline import Pipeline
     from rag.retrieval import Retriever
     from rag.stores.catalog import Catalog
@@ -168,11 +170,42 @@ class _ModelAnswerer:
 
 def open_ingester(folder: Path, settings: Settings) -> Ingester:
     """The one writer of a library, which is made when it is the first."""
-    from rag.indexing import Indexes
     from rag.ingest import Ingester
 
-    def open_indexes(manifest: Manifest) -> Indexes:
-        return Indexes(open_dense(folder, manifest, settings), open_lexical(folder, manifest))
+    return Ingester(
+        folder,
+        encoder=build_encoder(settings.embedding),
+        chunking=settings.chunking,
+        open_indexes=_opener(folder, settings),
+    )
 
-    encoder = build_encoder(settings.embedding)
-    return Ingester(folder, encoder=encoder, chunking=settings.chunking, open_indexes=open_indexes)
+
+def rebuild_indexes(folder: Path, settings: Settings, *, progress: Callable[[Progress], None] | None = None) -> int:
+    """Make both indexes of a library anew; see `maintenance.rebuild`."""
+    from rag.maintenance import rebuild
+
+    return rebuild(
+        folder,
+        encoder=build_encoder(settings.embedding),
+        chunking=settings.chunking,
+        open_indexes=_opener(folder, settings),
+        progress=progress,
+    )
+
+
+def examine(folder: Path, settings: Settings) -> list[Check]:
+    """Look at a library and its surroundings; see `checkup.doctor`."""
+    from rag.checkup import doctor
+
+    return doctor(
+        folder,
+        settings,
+        load_encoder=lambda: build_encoder(settings.embedding),
+        open_indexes=_opener(folder, settings),
+    )
+
+
+def _opener(folder: Path, settings: Settings) -> Callable[[Manifest], Indexes]:
+    from rag.indexing import Indexes
+
+    return lambda manifest: Indexes(open_dense(folder, manifest, settings), open_lexical(folder, manifest))

@@ -97,9 +97,7 @@ def node_of(paper: Paper, score: float, extra: dict[str, Any]) -> NodeWithScore:
         "venue": paper.venue,
         "url": paper.url,
     }
-    metadata = (
-        {"paper_id": paper.id} | {name: value for name, value in known.items() if value is not None} | extra
-    )
+    metadata = {"paper_id": paper.id} | {name: value for name, value in known.items() if value is not None} | extra
     node = TextNode(
         id_=paper.id,
         text=paper.abstract or paper.title,

@@ -9,7 +9,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rag.answers import Answer, Filters, Hit, Turn
-from rag.assemble import Readers, holds_library, open_catalog, open_ingester, open_readers
+from rag.assemble import (
+    Readers,
+    examine,
+    holds_library,
+    open_catalog,
+    open_ingester,
+    open_readers,
+    rebuild_indexes,
+)
 from rag.errors import UsageError
 from rag.papers import Paper
 from rag.settings import Settings, load_settings
@@ -18,9 +26,9 @@ if TYPE_CHECKING:
     from llama_index.core.base.base_query_engine import BaseQueryEngine
 
     from rag.ingest import IngestReport, Progress
-    from rag.maintenance import Check
+    from rag.checkup import Check
     from rag.pipeline import AnswerStream
-    from rag.stores.catalog import Catalog
+    from rag.stores.catalog import Catalog, Order
 
 Report = Callable[["Progress"], None]
 
@@ -113,6 +121,33 @@ class Library:
         """How many papers there are; 0 where there is no library yet."""
         return self._catalog().count() if holds_library(self.folder) else 0
 
+    def browse(
+        self,
+        text: str = "",
+        *,
+        limit: int = 50,
+        offset: int = 0,
+        order: Order = "added",
+        filters: Filters | None = None,
+    ) -> list[Paper]:
+        """A page of the papers whose title holds every word of `text`."""
+        return self._catalog().search_titles(
+            text, limit=limit, offset=offset, order=order, filters=filters or Filters()
+        )
+
+    def matching(self, text: str = "", *, filters: Filters | None = None) -> int:
+        """How many papers pass the filters and hold every word of `text` in their title."""
+        return self._catalog().count_titles(text, filters=filters or Filters())
+
+    def facets(self) -> dict[str, dict[str, int]]:
+        """Papers by year, venue and source path, under "years", "venues" and "sources"; keys are text."""
+        catalog = self._catalog()
+        return {
+            "years": {str(year): count for year, count in catalog.year_counts().items()},
+            "venues": catalog.venue_counts(),
+            "sources": catalog.source_counts(),
+        }
+
     def years(self) -> tuple[int, int] | None:
         """The first and last year of the papers, None where no year is known."""
         years = list(self._catalog().years()) if holds_library(self.folder) else []
@@ -125,14 +160,10 @@ class Library:
 
     def rebuild(self, *, progress: Report | None = None) -> int:
         """Make both indexes anew from the catalog with the present settings; how many papers they hold."""
-        from rag.assemble import rebuild_indexes
-
         return rebuild_indexes(self.folder, self.settings, progress=progress)
 
     def doctor(self) -> list[Check]:
         """What is in order and what is not, each with the command that mends it."""
-        from rag.assemble import examine
-
         return examine(self.folder, self.settings)
 
     def query_engine(self) -> BaseQueryEngine:

@@ -102,9 +102,7 @@ class ChatModel:
         connections = Connections()
         return cls(_build(settings, connections), settings, connections)
 
-    def stream(
-        self, messages: Sequence[Message], reply: Reply, stop: Stop | None = None
-    ) -> Iterator[str | Restart]:
+    def stream(self, messages: Sequence[Message], reply: Reply, stop: Stop | None = None) -> Iterator[str | Restart]:
         """Text as it comes; `reply` is filled in when the stream has ended.
 
         What is worth another try is tried `settings.retries` times more, with a growing pause or the server's own
@@ -119,12 +117,7 @@ class ChatModel:
                     yield piece
             except ModelUnavailable as error:
                 pause = _pause(error, attempt)
-                if (
-                    stop.is_set
-                    or attempt == self.settings.retries
-                    or pause > _LONGEST_WAIT
-                    or stop.wait(pause)
-                ):
+                if stop.is_set or attempt == self.settings.retries or pause > _LONGEST_WAIT or stop.wait(pause):
                     raise
                 if given:
                     yield Restart()
@@ -311,9 +304,7 @@ def _judge(said: str, reply: Reply, settings: LLMSettings, watchdog: Watchdog, s
     if stop.is_set:
         raise ModelUnavailable("stopped")
     if watchdog.expired:
-        raise ModelUnavailable(
-            f"{where} sent nothing more for too long (llm.timeout is {settings.timeout:g} s)"
-        )
+        raise ModelUnavailable(f"{where} sent nothing more for too long (llm.timeout is {settings.timeout:g} s)")
     if reply.finish == "content_filter":
         raise ModelRejected(f"{where} refused to answer (content filter)")
     if not said.strip():

@@ -9,24 +9,16 @@ from typing import NamedTuple
 OPEN, CLOSE = "\ue000", "\ue001"  # private-use characters: no abstract, model or user text may hold them
 
 _NUMBER = r"\d{1,3}"
-_LABEL = (
-    r"(?:(?:sources?|papers?|passages?|abstracts?|refs?\.?|references?|nos?\.?|citations?)\s*|[#^SP]\s?)?"
-)
+_LABEL = r"(?:(?:sources?|papers?|passages?|abstracts?|refs?\.?|references?|nos?\.?|citations?)\s*|[#^SP]\s?)?"
 _JOIN = r"\s*(?:,\s*and|[,;&]|and|[-–—]|to)\s*"
 _LIST = re.compile(rf"{_LABEL}{_NUMBER}(?:{_JOIN}{_LABEL}{_NUMBER})*(?:†[^\]】]*)?", re.IGNORECASE)
 _AUTHOR_YEAR = re.compile(r"[^\W\d_][^\[\]]*?(?:,\s*|\s)\(?(?:19|20)\d\d[a-z]?\)?(?:\s*;.*)?")
 _BRACKETED = re.compile(r"\[\[?([^\[\]\n]{1,120})\]?\]|【([^【】\n]{1,120})】")
 # A number in round brackets is a citation only where a sentence ends, or when it says "source 2".
-_ROUND = re.compile(
-    rf"(?<=[\w\])%\"”])\s*\(({_NUMBER}(?:\s*,\s*{_NUMBER})*)\)(?=\s*[.!?](?:\s|$)|\s*$)", re.MULTILINE
-)
-_ROUND_LABELLED = re.compile(
-    rf"\(((?:sources?|papers?|passages?|abstracts?)\s*{_NUMBER}(?:{_JOIN}{_NUMBER})*)\)", re.I
-)
+_ROUND = re.compile(rf"(?<=[\w\])%\"”])\s*\(({_NUMBER}(?:\s*,\s*{_NUMBER})*)\)(?=\s*[.!?](?:\s|$)|\s*$)", re.MULTILINE)
+_ROUND_LABELLED = re.compile(rf"\(((?:sources?|papers?|passages?|abstracts?)\s*{_NUMBER}(?:{_JOIN}{_NUMBER})*)\)", re.I)
 _RANGE = re.compile(rf"({_NUMBER})\s*(?:[-–—]|to)\s*({_NUMBER})", re.IGNORECASE)
-_EMPTY = frozenset(
-    {"source", "sources", "citation", "citations", "citation needed", "n", "?", "ref", "reference"}
-)
+_EMPTY = frozenset({"source", "sources", "citation", "citations", "citation needed", "n", "?", "ref", "reference"})
 _CANONICAL = re.compile(rf"{OPEN}(\d+){CLOSE}")
 _AFTER_STOP = re.compile(
     rf"([.!?])([\"'”’)]*)[ \t]*((?:{OPEN}\d+{CLOSE}[ \t]*)+)(?=$|\n|[ \t]*(?:[^a-z\s{OPEN}]))", re.M
@@ -120,9 +112,7 @@ def _round(text: str, known: int) -> Iterator[Marker]:
     for match in _ROUND.finditer(text):
         numbers = _expand(match.group(1))
         if all(1 <= number <= known for number in numbers) and not _numbered_thing(text, match.start()):
-            yield Marker(
-                match.start() + len(match.group()) - len(match.group().lstrip()), match.end(), numbers
-            )
+            yield Marker(match.start() + len(match.group()) - len(match.group().lstrip()), match.end(), numbers)
 
 
 def _numbered_thing(text: str, position: int) -> bool:

@@ -81,13 +81,9 @@ class Pipeline:
         self.papers = papers
         self.condense = condenser
         if self.settings.mode == "llm" and answerers.model is None:
-            raise UsageError(
-                "answer.mode is llm but no model is set up; set llm.kind, or add --config openai"
-            )
+            raise UsageError("answer.mode is llm but no model is set up; set llm.kind, or add --config openai")
 
-    def stream(
-        self, question: str, *, filters: Filters | None = None, history: Sequence[Turn] = ()
-    ) -> AnswerStream:
+    def stream(self, question: str, *, filters: Filters | None = None, history: Sequence[Turn] = ()) -> AnswerStream:
         """Start answering; nothing happens before the stream is read.
 
         Raises UsageError for an empty question and for one of more than 4,000 characters.
@@ -168,13 +164,9 @@ class _Run:
         with self._timed("condense"):
             asked = self._pipeline.condense(self._question, self._filters, self._history)
         with self._timed("retrieve"):
-            found = self._pipeline.retriever.retrieve(
-                asked.question, k=self._pipeline.papers, filters=asked.filters
-            )
+            found = self._pipeline.retriever.retrieve(asked.question, k=self._pipeline.papers, filters=asked.filters)
         yield Retrieved(asked.question, found.hits)
-        request = Request(
-            asked.question, found.hits, found.sentences, found.understanding, self._history, self._stop
-        )
+        request = Request(asked.question, found.hits, found.sentences, found.understanding, self._history, self._stop)
         chosen = self._answerer(request)
         with self._timed("gate"):
             verdict = None if chosen is self._pipeline.answerers.metadata else self._judge(found)

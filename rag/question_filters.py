@@ -34,7 +34,9 @@ _NOT_A_VENUE = (
     r"(?!\s*(?:challenge|competition|shared|task|workshop|leaderboard|data|benchmark|anthology|reviews?"
     r"|submissions?))"
 )
-_MONTH_STARTS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTH_NUMBERS = {
+    name: at for at, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1)
+}
 _MONTH = (
     r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?"
     r"|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)"
@@ -60,8 +62,7 @@ def _one_year(match: re.Match[str]) -> Filters:
 
 
 def _month(match: re.Match[str]) -> Filters:
-    number = 1 + _MONTH_STARTS.index(match["month"][:3].lower())
-    month = f"{match['year']}-{number:02d}"
+    month = f"{match['year']}-{_MONTH_NUMBERS[match['month'][:3].lower()]:02d}"
     open_ended = "since" in match["cut"].lower().split() or match["on"]
     return Filters(date_from=month, date_to=None if open_ended else month)
 

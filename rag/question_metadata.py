@@ -35,7 +35,8 @@ _TABLE: tuple[tuple[Field, str], ...] = (
     (
         "n_authors",
         rf"""how\smany\s(?:(?:co-?)?authors\b{_HAVE} (?:\s(?:wrote|co-?wrote|listed))?
-             |(?:people|researchers|persons)\s(?:wrote|co-?wrote|authored|co-?authored|are\sbehind)) \s*{_PAPER} {_GOT}""",
+             |(?:people|researchers|persons)\s(?:wrote|co-?wrote|authored|co-?authored|are\sbehind))
+             \s*{_PAPER} {_GOT}""",
     ),
     ("n_authors", rf"{_WHAT} the\s(?:number\sof\sauthors|author\scount)\s(?:of|on|for|behind)\s {_PAPER}"),
     ("upvotes", rf"how\smany\s(?:up-?votes|votes|likes)\b {_HAVE} \s*{_PAPER} {_GOT}"),

@@ -43,7 +43,7 @@ class RetrievalSettings(Section):
     """Candidates a side, the weight of the dense score in the fusion (0..1), and papers kept for an answer."""
 
     candidates: int = Field(100, ge=10, le=1000)
-    dense_weight: float = Field(0.5, ge=0.0, le=1.0)
+    dense_weight: float = Field(0.6, ge=0.0, le=1.0)
     papers: int = Field(8, ge=1, le=50)
     diversity: float = Field(0.2, ge=0.0, le=1.0)
     search_breadth: int = Field(400, ge=10, le=5000, description="HNSW ef_search")
@@ -53,8 +53,8 @@ class RerankSettings(Section):
     """An optional second look at the first `top` candidates."""
 
     kind: Literal["none", "sentences"] = "sentences"
-    top: int = Field(30, ge=2, le=200)
-    weight: float = Field(0.3, ge=0.0, le=1.0)
+    top: int = Field(10, ge=2, le=200)
+    weight: float = Field(0.2, ge=0.0, le=1.0)
 
 
 class GateSettings(Section):

@@ -28,9 +28,7 @@ class ScriptedServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._server.script = self  # type: ignore[attr-defined]
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
     @property
     def base_url(self) -> str:
@@ -95,9 +93,7 @@ def _delta(content: str | None = None, finish: str | None = None) -> dict[str, A
     }
 
 
-def says(
-    text: str, *, size: int = 7, pause: float = 0.0, finish: str | None = "stop", usage: bool = True
-) -> Step:
+def says(text: str, *, size: int = 7, pause: float = 0.0, finish: str | None = "stop", usage: bool = True) -> Step:
     """Streams a text in pieces of `size` characters."""
 
     def step(handler: Handler) -> None:

@@ -93,14 +93,19 @@ def test_what_cannot_be_read_is_one_clear_line(tmp_path: Path):
 
 def test_compressed_cases_with_a_byte_order_mark_load(tmp_path: Path):
     path = tmp_path / "cases.jsonl.gz"
-    path.write_bytes(gzip.compress("\ufeff{\"id\": \"a\", \"question\": \"Q?\"}\n".encode()))
+    path.write_bytes(gzip.compress('\ufeff{"id": "a", "question": "Q?"}\n'.encode()))
     assert load_cases(path)[0].id == "a"
 
 
 def beir(folder: Path) -> Path:
     (folder / "qrels").mkdir(parents=True)
     write(folder / "corpus.jsonl", {"_id": "d1", "title": "First paper", "text": "x"}, {"_id": "d2", "text": "y"})
-    write(folder / "queries.jsonl", {"_id": "q1", "text": "one?"}, {"_id": "q2", "text": "two?"}, {"_id": "q3", "text": "3?"})
+    write(
+        folder / "queries.jsonl",
+        {"_id": "q1", "text": "one?"},
+        {"_id": "q2", "text": "two?"},
+        {"_id": "q3", "text": "3?"},
+    )
     write(folder / "qrels" / "test.tsv", "query-id\tcorpus-id\tscore", "q1\td1\t2", "q1\td2\t0", "q2\td2\t1")
     return folder
 

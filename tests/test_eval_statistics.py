@@ -23,7 +23,10 @@ def column(values: list[float]) -> np.ndarray:
 def test_exact_randomisation_agrees_with_scipy():
     first, second = column([0.2, 0.5, 0.1, 0.9, 0.4, 0.6, 0.3]), column([0.6, 0.7, 0.5, 0.8, 0.9, 0.6, 0.8])
     wanted = stats.permutation_test(
-        (first[:, 0], second[:, 0]), lambda a, b: np.mean(b) - np.mean(a), permutation_type="samples", n_resamples=np.inf
+        (first[:, 0], second[:, 0]),
+        lambda a, b: np.mean(b) - np.mean(a),
+        permutation_type="samples",
+        n_resamples=np.inf,
     )
     assert randomisation_test(MEAN, first, second, seed=0) == pytest.approx(wanted.pvalue, abs=1e-9)
 

@@ -210,7 +210,11 @@ def test_no_sentence_is_said_twice(encoder):
 
 
 def test_answer_does_not_open_with_a_dangling_word(encoder):
-    for question in ("How is that achieved in AlphaNet?", "Does AlphaNet need labels?", "Is AlphaNet achieved by hashing?"):
+    for question in (
+        "How is that achieved in AlphaNet?",
+        "Does AlphaNet need labels?",
+        "Is AlphaNet achieved by hashing?",
+    ):
         draft = drafted(ExtractiveAnswerer(), request(question, encoder))
         first = without_markers(draft.sentences[0].text)
         assert not re.match(r"(?:It|This|They|However|Moreover|In this paper)\b", first), first
@@ -241,9 +245,7 @@ def test_nothing_found_abstains(encoder):
 
 
 def test_same_request_gives_the_same_answer(encoder):
-    first, second = (
-        told(drafted(ExtractiveAnswerer(), request("How fast is AlphaNet?", encoder))) for _ in range(2)
-    )
+    first, second = (told(drafted(ExtractiveAnswerer(), request("How fast is AlphaNet?", encoder))) for _ in range(2))
     assert first == second
 
 
@@ -292,7 +294,12 @@ def test_unknown_field_is_said_to_be_unknown(question, reason, encoder):
 
 @pytest.mark.parametrize(
     "question",
-    ["When was Delta posted?", "How fast is AlphaNet?", "Where can I find a good introduction to physics?", "Who wrote it?"],
+    [
+        "When was Delta posted?",
+        "How fast is AlphaNet?",
+        "Where can I find a good introduction to physics?",
+        "Who wrote it?",
+    ],
 )
 def test_other_questions_are_left_to_the_other_answerers(question, encoder):
     assert not MetadataAnswerer().applies(request(question, encoder))

@@ -14,7 +14,9 @@ from rag.papers import Paper
 from tests.support_pairs import PAIRS
 
 STARTER = Path(__file__).parents[1] / "rag" / "starter" / "papers.jsonl"
-FIRST = Paper("p1", "Alpha: A Fast Network", "We present Alpha, a fast network. Alpha has 12 layers. It needs no labels.")
+FIRST = Paper(
+    "p1", "Alpha: A Fast Network", "We present Alpha, a fast network. Alpha has 12 layers. It needs no labels."
+)
 SECOND = Paper("p2", "A Study of Beta", "Beta is slow. However, Beta reaches 91.5% accuracy on CIFAR-10.")
 
 
@@ -133,7 +135,9 @@ def test_dangling_markers_are_never_shown(encoder):
 
 
 def test_bullets_and_paragraphs_survive(encoder):
-    answer = checked("Two networks:\n- Alpha has 12 layers [1].\n- Beta is slow [2].\n\nThat is all.", [FIRST, SECOND], encoder)
+    answer = checked(
+        "Two networks:\n- Alpha has 12 layers [1].\n- Beta is slow [2].\n\nThat is all.", [FIRST, SECOND], encoder
+    )
     assert answer.text == "Two networks:\n- Alpha has 12 layers [1].\n- Beta is slow [2].\n\nThat is all."
 
 

@@ -100,15 +100,12 @@ def test_local_server_needs_no_key(monkeypatch):
             script.fails(401, f"Incorrect API key provided: {KEY}"), ModelRejected, "OPENAI_API_KEY", id="key"
         ),
         pytest.param(script.fails(404), ModelRejected, "knows no model 'scripted'", id="model"),
-        pytest.param(
-            script.fails(400, f"bad {KEY} thing"), ModelRejected, "rejected the request", id="request"
-        ),
+        pytest.param(script.fails(400, f"bad {KEY} thing"), ModelRejected, "rejected the request", id="request"),
     ],
 )
 def test_rejection_is_not_tried_again(step, error, words):
-    with serving(step) as server:
-        with pytest.raises(error, match=words) as caught:
-            model(server).complete(ASK)
+    with serving(step) as server, pytest.raises(error, match=words) as caught:
+        model(server).complete(ASK)
     assert len(server.requests) == 1
     assert KEY not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -165,9 +162,7 @@ def test_refused_connection_says_so():
         ChatModel.from_settings(settings).complete(ASK)
 
 
-@pytest.mark.parametrize(
-    "step", [script.silent(4), script.stalls(seconds=4), script.stalls("Well", seconds=4)]
-)
+@pytest.mark.parametrize("step", [script.silent(4), script.stalls(seconds=4), script.stalls("Well", seconds=4)])
 def test_stall_is_bounded_even_when_the_server_keeps_the_stream_open(step):
     with serving(step) as server:
         began = time.monotonic()

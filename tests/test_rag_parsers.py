@@ -78,8 +78,12 @@ def test_json_lines_whose_first_line_is_broken_are_still_json_lines():
     assert [reject.line for reject in rejects] == [1]
 
 
-@pytest.mark.parametrize("value", [5, 1.5, True, None, [], {}, ["a", 1], {"value": {"value": 3}}, float("nan"), 10**400])
-@pytest.mark.parametrize("key", ["title", "abstract", "authors", "year", "date", "url", "doi", "keywords", "id", "tldr"])
+@pytest.mark.parametrize(
+    "value", [5, 1.5, True, None, [], {}, ["a", 1], {"value": {"value": 3}}, float("nan"), 10**400]
+)
+@pytest.mark.parametrize(
+    "key", ["title", "abstract", "authors", "year", "date", "url", "doi", "keywords", "id", "tldr"]
+)
 def test_values_of_any_type_never_crash_a_good_record(key, value):
     row = {"title": "Counting coins", "abstract": ABSTRACT, key: value}
     records, rejects = read(json.dumps(row) + "\n" + json.dumps({"title": "Next", "abstract": ABSTRACT}))
@@ -87,7 +91,9 @@ def test_values_of_any_type_never_crash_a_good_record(key, value):
     assert len(records) + len(rejects) == 2
 
 
-@pytest.mark.parametrize("filler", ["", "N/A", "n/a", "Abstract not available", "No abstract available.", "-", "null", "…"])
+@pytest.mark.parametrize(
+    "filler", ["", "N/A", "n/a", "Abstract not available", "No abstract available.", "-", "null", "…"]
+)
 def test_placeholder_abstracts_are_no_abstracts(filler):
     (record,), _ = read(json.dumps({"title": "Counting coins", "abstract": filler}))
     assert record.abstract == ""
@@ -279,7 +285,11 @@ def test_columns_can_be_declared_by_number_without_a_header(tmp_path):
 
 @pytest.mark.parametrize(
     ("columns", "message"),
-    [({"title": "Nope"}, "has no column 'Nope'"), ({"title": 9}, "has no column 9"), ({"colour": "a"}, "no field is called")],
+    [
+        ({"title": "Nope"}, "has no column 'Nope'"),
+        ({"title": 9}, "has no column 9"),
+        ({"colour": "a"}, "no field is called"),
+    ],
 )
 def test_wrong_declarations_are_said_before_anything_is_read(columns, message, tmp_path):
     path = tmp_path / "a.csv"

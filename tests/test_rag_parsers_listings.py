@@ -63,14 +63,20 @@ def test_one_line_a_paper_gives_title_abstract_and_every_number():
     assert [record.upvotes for record in records] == [12, None, 1]
     assert [record.n_authors for record in records] == [3, 3, 1]
     assert [record.comments for record in records] == [5, None, None]
-    assert [(record.date, record.year) for record in records] == [("2024-11-27", 2024), ("2024-11-27", 2024), ("--03-11", None)]
+    assert [(record.date, record.year) for record in records] == [
+        ("2024-11-27", 2024),
+        ("2024-11-27", 2024),
+        ("--03-11", None),
+    ]
     assert records[0].code_urls == ("https://github.com/coins/count",)
     assert [record.source.line for record in records] == [1, 2, 3]
 
 
 def test_a_line_listing_bears_blank_lines_crlf_page_junk_and_titles_alone():
     junk = ["new", "", "Get trending papers in your email inbox!", "Subscribe", "Mar 14", "", "Previous 1 2 3 Next"]
-    text = "\r\n".join([*junk, line(0), "", "7 A Title That Came Alone 2 authors · Jan 2, 2021", "", "stray words", line(2)])
+    text = "\r\n".join(
+        [*junk, line(0), "", "7 A Title That Came Alone 2 authors · Jan 2, 2021", "", "stray words", line(2)]
+    )
     records, rejects = read(text)
     assert [record.title for record in records] == [PAPERS[0][0], "A Title That Came Alone", PAPERS[2][0]]
     assert records[1].abstract == ""
@@ -112,7 +118,16 @@ def test_a_title_that_begins_like_a_button_is_kept_whole_among_papers():
 
 
 def test_junk_in_the_middle_becomes_no_paper():
-    middle = ["Upvote", "12", "2 days ago", "View all comments", "akhaliq", "Submitted by someone", "3 comments", "▲ 45"]
+    middle = [
+        "Upvote",
+        "12",
+        "2 days ago",
+        "View all comments",
+        "akhaliq",
+        "Submitted by someone",
+        "3 comments",
+        "▲ 45",
+    ]
     text = "\n\n".join([*PAPERS[0], *middle, *PAPERS[1], *middle, *PAPERS[2], *middle])
     assert pairs(text) == PAPERS
 
@@ -154,7 +169,10 @@ def test_a_missing_title_gives_an_untitled_paper(gap):
 
 def test_a_very_short_abstract_is_known_by_its_place():
     short = "We prove that coins are round."
-    assert pairs("\n".join([*PAPERS[0], "On the Shape of Coins", short, *PAPERS[2]]))[1] == ("On the Shape of Coins", short)
+    assert pairs("\n".join([*PAPERS[0], "On the Shape of Coins", short, *PAPERS[2]]))[1] == (
+        "On the Shape of Coins",
+        short,
+    )
 
 
 def test_abstracts_alone_are_untitled_papers():
@@ -207,14 +225,19 @@ def test_the_splitter_finds_titles_in_both_styles():
     assert [splitter.split(f"{title} {abstract}") for title, abstract in PAPERS] == PAPERS
 
 
-@pytest.mark.parametrize("text", ["", " ", "One", "a b c", "x" * 5_000, "word " * 3_000, "A. " * 500, "$" * 400, "\u2028 \u00a0 é"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "One", "a b c", "x" * 5_000, "word " * 3_000, "A. " * 500, "$" * 400, "\u2028 \u00a0 é"]
+)
 def test_the_splitter_takes_any_text_and_loses_none_of_it(text):
     title, abstract = TitleSplitter.load().split(text)
     assert f"{title} {abstract}".split() == text.split()
 
 
 def test_a_title_with_no_abstract_stays_whole():
-    assert TitleSplitter.load().split("Attention to Coins and Nothing Else") == ("Attention to Coins and Nothing Else", "")
+    assert TitleSplitter.load().split("Attention to Coins and Nothing Else") == (
+        "Attention to Coins and Nothing Else",
+        "",
+    )
 
 
 # The seed files
@@ -324,5 +347,11 @@ def test_seed_numbers_and_dates_are_kept_as_precisely_as_they_are_given():
     dated = records["Training Noise Token Pruning"]
     assert (dated.upvotes, dated.n_authors, dated.date, dated.comments) == (1, 3, "2024-11-27", 2)
     yearless = next(record for record in records.values() if record.title.startswith("Uni$"))
-    assert (yearless.upvotes, yearless.n_authors, yearless.date, yearless.year, yearless.comments) == (28, 8, "--03-11", None, 3)
+    assert (yearless.upvotes, yearless.n_authors, yearless.date, yearless.year, yearless.comments) == (
+        28,
+        8,
+        "--03-11",
+        None,
+        3,
+    )
     assert sum(record.year is None for record in records.values()) == 3

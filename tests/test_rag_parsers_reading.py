@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import threading
+import time
 import tracemalloc
 import zlib
 
@@ -33,7 +34,9 @@ def items(path, kind, **options):
 
 def test_latin_1_lines_are_read_with_one_notice_and_utf_8_lines_beside_them_stay_right(tmp_path):
     path = tmp_path / "mixed.jsonl"
-    path.write_bytes(b"\n".join([row("Etüden").encode("utf-8"), row("Schrödinger").encode("latin-1"), row("é").encode("latin-1")]))
+    path.write_bytes(
+        b"\n".join([row("Etüden").encode("utf-8"), row("Schrödinger").encode("latin-1"), row("é").encode("latin-1")])
+    )
     assert [record.title for record in items(path, Record)] == ["Etüden", "Schrödinger", "é"]
     notices = [notice for notice in items(path, Notice) if "Latin-1" in notice.message]
     assert [notice.line for notice in notices] == [2]
@@ -55,8 +58,8 @@ def test_other_unicode_encodings_are_read(encoding, tmp_path):
 
 def test_nuls_are_dropped_with_a_notice(tmp_path):
     path = tmp_path / "a.jsonl"
-    path.write_bytes((row() + "\n").encode() * 5 + row("Nul\x00l").replace("\\u0000", "\x00").encode())
-    assert items(path, Record)[-1].title == "Null"
+    path.write_bytes((row() + "\n").encode() * 5 + row("Coi\x00ns").replace("\\u0000", "\x00").encode())
+    assert items(path, Record)[-1].title == "Coins"
     assert any("NUL" in notice.message for notice in items(path, Notice))
 
 
@@ -124,7 +127,7 @@ def test_a_gzip_bomb_is_stopped(tmp_path):
     squeezer = zlib.compressobj(9, wbits=31)
     line = (row() + "\n").encode() * 10_000
     with path.open("wb") as target:
-        for _ in range(200):
+        for _ in range(75):
             target.write(squeezer.compress(line))
         target.write(squeezer.flush())
     rejects = items(path, Reject)
@@ -153,7 +156,7 @@ def test_a_huge_json_object_is_rejected_and_the_next_one_read(tmp_path):
 
 def stream(path, size, record):
     with path.open("w") as target:
-        written = 0
+        written = target.write("[" if path.suffix == ".json" else "")
         while written < size:
             written += target.write(record)
     return path
@@ -161,7 +164,7 @@ def stream(path, size, record):
 
 FORMS = {
     "jsonl": ("a.jsonl", row() + "\n"),
-    "json on one line": ("a.json", "[" + row() + "," * 1),
+    "json on one line": ("a.json", row() + ", "),
     "csv": ("a.csv", f"title,abstract\n{'Coins'},{ABSTRACT}\n"),
     "blocks": ("a.txt", f"Counting coins again\n\n{ABSTRACT * 4}\n\n"),
     "one line": ("b.txt", ABSTRACT + " "),
@@ -169,6 +172,32 @@ FORMS = {
     "ris": ("a.ris", f"TY  - JOUR\nTI  - Coins\nAB  - {ABSTRACT}\nER  - \n"),
     "atom": ("a.atom", f"<feed><entry><title>Coins</title><summary>{ABSTRACT}</summary></entry>"),
 }
+
+
+NESTED = {
+    "lists": "[" + row() + ",",
+    "bare lists": "[",
+    "objects": '{"a":',
+    "objects in lists": '{"a":[',
+    "unclosed strings": '{"title": "x\n',
+    "closing brackets": "]}",
+    "open entries": "<entry>",
+    "quotes": 'x,"y\n',
+}
+
+
+@pytest.mark.parametrize("form", NESTED)
+@pytest.mark.parametrize("format", ["json", "jsonl", "csv", "atom", "bibtex", "text", "listing-lines"])
+def test_content_made_to_be_slow_is_read_in_bounded_time(form, format, tmp_path):
+    path = tmp_path / "slow"
+    path.write_text(("title,abstract\n" if format == "csv" else "") + NESTED[form] * (600_000 // len(NESTED[form])))
+    began = time.process_time()
+    try:
+        for _ in parse(path, format=format):
+            pass
+    except InputError:
+        pass
+    assert time.process_time() - began < 20
 
 
 def growth(path):
@@ -184,8 +213,8 @@ def growth(path):
 def test_memory_does_not_grow_with_the_file(form, tmp_path):
     name, record = FORMS[form]
     small, _ = growth(stream(tmp_path / name, 1 * 2**20, record))
-    large, _ = growth(stream(tmp_path / name, 12 * 2**20, record))
-    assert large < max(small * 2, 30 * 2**20)
+    large, _ = growth(stream(tmp_path / name, (24 if form == "one line" else 6) * 2**20, record))
+    assert large < max(small * 2, 24 * 2**20)
 
 
 @pytest.mark.slow
@@ -235,7 +264,7 @@ def test_progress_grows_to_the_size_of_the_file(tmp_path):
     parsed = parse(path)
     seen = [parsed.bytes_read for _ in parsed]
     assert seen == sorted(seen)
-    assert 0 < seen[0] < seen[-1] <= parsed.bytes_total == path.stat().st_size
+    assert seen[0] == 0 < seen[1] < seen[-1] <= parsed.bytes_total == path.stat().st_size
 
 
 # Addresses
@@ -343,14 +372,24 @@ def test_dates_are_cut_to_what_is_known(value, date):
 
 
 def test_years_are_read_only_where_they_are_plausible():
-    assert [read_year(value) for value in ("c. 1999", 2024, "12024", "0", None, 2024.0)] == [1999, 2024, None, None, None, 2024]
+    assert [read_year(value) for value in ("c. 1999", 2024, "12024", "0", None, 2024.0)] == [
+        1999,
+        2024,
+        None,
+        None,
+        None,
+        2024,
+    ]
 
 
 @pytest.mark.parametrize(
     ("abstract", "links"),
     [
         ("Code: //github.com/a/b.", ("https://github.com/a/b",)),
-        ("See (https://gitlab.com/a/b), and http://github.com/c/d_e/.", ("https://gitlab.com/a/b", "http://github.com/c/d_e/")),
+        (
+            "See (https://gitlab.com/a/b), and http://github.com/c/d_e/.",
+            ("https://gitlab.com/a/b", "http://github.com/c/d_e/"),
+        ),
         ("At huggingface.co/a/b; zenodo.org/record/1!", ("https://huggingface.co/a/b", "https://zenodo.org/record/1")),
         ("We use GitHub and github.com often, mail me@github.com/x.", ()),
         ("At https://github.com/a/b and again https://github.com/a/b", ("https://github.com/a/b",)),

@@ -29,7 +29,7 @@ GOOD = "The big Transformer was trained for 3.5 days on 8 P100 GPUs [1]."
 @pytest.fixture(scope="module")
 def readers(starter_folder):
     catalog = open_catalog(starter_folder)
-    opened = open_readers(starter_folder, load_settings(), catalog)
+    opened = open_readers(starter_folder, load_settings(gate={"enabled": False}), catalog)
     yield opened
     opened.close()
     catalog.close()
@@ -236,7 +236,9 @@ def test_answer_that_is_partly_missing_keeps_its_cited_part(readers, loopback):
 @pytest.mark.loopback
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 50])
 def test_stream_never_shows_half_a_marker_or_a_dangling_one(readers, loopback, size):
-    said = "It took 3.5 days [1, 2] on 8 P100 GPUs【1】. It was good [77]. See [Smith 2020] ![x](http://evil.example/p)."
+    said = (
+        "It took 3.5 days [1, 2] on 8 P100 GPUs【1】. It was good [77]. See [Smith 2020] ![x](http://evil.example/p)."
+    )
     with serving(script.says(said, size=size)) as server:
         deltas = [
             event.text
@@ -306,9 +308,7 @@ def test_failing_model_gives_an_extractive_answer_with_a_note(readers, loopback,
 
 
 @pytest.mark.loopback
-@pytest.mark.parametrize(
-    ("step", "error"), [(script.fails(500), ModelUnavailable), (script.fails(401), ModelRejected)]
-)
+@pytest.mark.parametrize(("step", "error"), [(script.fails(500), ModelUnavailable), (script.fails(401), ModelRejected)])
 def test_without_fall_back_the_failure_is_raised(readers, loopback, step, error):
     with serving(step) as server, pytest.raises(error):
         pipeline(readers, model=answerer(server), fall_back=False).ask(QUESTION)
@@ -402,4 +402,6 @@ def test_failing_condenser_falls_back_to_the_rules(readers, loopback):
         condense = by_model(answerer(server)._model)
         first = pipeline(readers).ask("How does LoRA adapt a language model?")
         history = [Turn(first.question, first)]
-        assert condense("Does it add latency?", Filters(), history) == by_rules("Does it add latency?", Filters(), history)
+        assert condense("Does it add latency?", Filters(), history) == by_rules(
+            "Does it add latency?", Filters(), history
+        )

@@ -53,7 +53,9 @@ def main() -> None:
     _say("peak memory", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 
-def dense(folder: Path, passages: Sequence[Passage], vectors: np.ndarray, questions: np.ndarray, breadth: int) -> None:
+def dense(
+    folder: Path, passages: Sequence[Passage], vectors: np.ndarray, questions: np.ndarray, breadth: int
+) -> None:
     ids = [passage.id for passage in passages]
     index = ChromaIndex(folder, dimension=vectors.shape[1], search_breadth=breadth)
     rows = list(range(len(ids)))
@@ -70,7 +72,7 @@ def dense(folder: Path, passages: Sequence[Passage], vectors: np.ndarray, questi
     _say(f"dense: overlap@{RECALL_AT} with exact search", f"{np.mean(overlaps):.4f} (search breadth {breadth})")
     sets = _allowed(ids)
     big = max(sets.values(), key=len)
-    _timed_queries("dense: first filtered searches", questions[:2], lambda question: index.search(question, K, only=big))
+    _timed_queries("dense: first filtered searches", questions[:2], _among(index.search, big))
     start = time.perf_counter()
     while index.loading():
         time.sleep(0.05)
@@ -96,7 +98,7 @@ def lexical(folder: Path, passages: Sequence[Passage], questions: Sequence[str])
     index.close()
 
 
-def _among(search: Callable[..., list[tuple[str, float]]], only: Sequence[str]) -> Callable[..., list[tuple[str, float]]]:
+def _among(search: Callable[..., Hits], only: Sequence[str]) -> Callable[..., Hits]:
     return lambda question: search(question, K, only=only)
 
 
@@ -131,8 +133,8 @@ def _timed_queries(
 
 
 def _papers(path: Path, size: int) -> list[Paper]:
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as lines:
         rows = map(json.loads, islice(lines, size))
         return [Paper(id=f"p{at}", title=row["title"], abstract=row["abstract"]) for at, row in enumerate(rows)]
 

@@ -24,7 +24,7 @@ def case_list(run: Run) -> str:
     tags = "".join(f"<option>{escape(tag)}</option>" for tag in run.tags)
     return (
         '<section id="cases"><h2>Cases, worst first</h2><form class="filter" hidden>'
-        '<input type="search" name="words" placeholder="words of question or answer" aria-label="words">'
+        '<input type="search" name="words" placeholder="words of the question" aria-label="words">'
         f'<select name="stage" aria-label="stage"><option value="">any stage</option>{choices}</select>'
         f'<select name="tag" aria-label="tag"><option value="">any tag</option>{tags}</select>'
         f'<output name="count"></output></form>{"".join(_case(run, row) for row in ordered)}</section>'
@@ -99,12 +99,14 @@ def _facts(row: Row) -> str:
 
 
 def _ranking(row: Row) -> str:
-    relevant = set(row["relevant"])
-    items = "".join(
-        f"<li>{'<strong>' if paper in relevant else ''}{_title(row, paper)}{'</strong>' if paper in relevant else ''}</li>"
-        for paper in row["retrieved"]
-    )
+    items = "".join(f"<li>{_marked(row, paper)}</li>" for paper in row["retrieved"])
     return f"<ol>{items}</ol>" if items else ""
+
+
+def _marked(row: Row, paper: str) -> str:
+    """The title, strong for a relevant paper."""
+    title = _title(row, paper)
+    return f"<strong>{title}</strong>" if paper in row["relevant"] else title
 
 
 def _papers(row: Row, papers: list[str]) -> str:

@@ -74,10 +74,11 @@ def _chart(drawn: str, *, title: str, x: str, y: str, right: float = 1.0, top: f
 
 
 def _tick(at: float, x_value: float, y_value: float) -> str:
+    below = _HEIGHT - _BOTTOM + 14
     return (
         f'<line class="grid" x1="{_LEFT}" y1="{_y(at):.1f}" x2="{_WIDTH - _RIGHT}" y2="{_y(at):.1f}"/>'
         f'<text class="tick" x="{_LEFT - 5}" y="{_y(at) + 3:.1f}" text-anchor="end">{_short(y_value)}</text>'
-        f'<text class="tick" x="{_x(at):.1f}" y="{_HEIGHT - _BOTTOM + 14}" text-anchor="middle">{_short(x_value)}</text>'
+        f'<text class="tick" x="{_x(at):.1f}" y="{below}" text-anchor="middle">{_short(x_value)}</text>'
     )
 
 

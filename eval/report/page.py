@@ -60,7 +60,8 @@ def _headline(run: Run) -> str:
     )
     return (
         '<section><h2>Measures</h2><div class="wide"><table><thead><tr><th>measure</th><th class="n">value</th>'
-        f'<th class="n">95 % interval</th><th></th><th class="n">cases</th></tr></thead><tbody>{rows}</tbody></table></div>'
+        f'<th class="n">95 % interval</th><th></th><th class="n">cases</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
         '<p class="note">↓ lower is better. Point at a name for its definition.</p></section>'
     )
 

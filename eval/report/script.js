@@ -6,7 +6,7 @@
     const words = form.words.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
     for (const item of cases) {
-      const text = item.textContent.toLowerCase();
+      const text = item.querySelector("summary").textContent.toLowerCase();
       const fits = (!form.stage.value || item.dataset.stage === form.stage.value)
         && (!form.tag.value || item.dataset.tags.includes(`|${form.tag.value}|`))
         && words.every((word) => text.includes(word));

@@ -10,9 +10,7 @@ from rag.markers import bracketed, canonical
 _IMAGE = re.compile(r"!\[([^\]\n]*)\]\([^)\n]*\)?")
 _LINK = re.compile(r"\[([^\]\n]+)\]\(\s*<?([^)\s>]*)>?[^)\n]*\)")
 _DEFINITION = re.compile(r"^\s*\[[^\]\n]+\]:\s*\S+.*$", re.MULTILINE)
-_ADDRESS = re.compile(
-    r"<?\b(?:[a-z][a-z0-9+.\-]{1,20}://|www\.|data:|javascript:|mailto:)[^\s<>\])]*>?", re.IGNORECASE
-)
+_ADDRESS = re.compile(r"<?\b(?:[a-z][a-z0-9+.\-]{1,20}://|www\.|data:|javascript:|mailto:)[^\s<>\])]*>?", re.IGNORECASE)
 _TAG = re.compile(r"<!--.*?(?:-->|$)|</?[A-Za-z][^<>\n]*>", re.DOTALL)
 _SCRIPT = re.compile(r"<(script|style|iframe|svg|object)\b.*?(?:</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
 _THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|$)", re.IGNORECASE | re.DOTALL)
@@ -58,9 +56,7 @@ class StreamCleaner:
 def _safe_length(text: str) -> int:
     """How much of a text ends before anything unfinished: an open bracket or tag, the last word, a thought."""
     lowered = text.lower()
-    thought = max(
-        lowered.rfind("<think"), lowered.rfind("<script"), lowered.rfind("<style"), lowered.rfind("<iframe")
-    )
+    thought = max(lowered.rfind("<think"), lowered.rfind("<script"), lowered.rfind("<style"), lowered.rfind("<iframe"))
     if thought >= 0 and "</" not in lowered[thought:]:
         return thought
     cut = len(text) - len(re.search(r"\S*\s*$", text).group())  # type: ignore[union-attr] # matches always

@@ -90,9 +90,7 @@ def _date(paper: Paper) -> Known | str:
     if paper.date is None:
         return _year(paper) if paper.year else _unrecorded(paper, "its date")
     if paper.date.startswith("--"):
-        return Known(
-            f"is dated {spelled_date(paper.date)}; the year is not recorded", f"Date: {paper.date_text}"
-        )
+        return Known(f"is dated {spelled_date(paper.date)}; the year is not recorded", f"Date: {paper.date_text}")
     more = "" if paper.date.count("-") == 2 else "; nothing more exact is recorded"
     iso = f" ({paper.date})" if "-" in paper.date else ""
     return Known(f"is dated {spelled_date(paper.date)}{iso}{more}", f"Date: {paper.date_text}")
@@ -119,7 +117,9 @@ def _authors(paper: Paper) -> Known | str:
         listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
         return Known(f"was written by {listed}", f"Authors: {', '.join(names)}")
     if paper.n_authors is not None:
-        return f"the record of “{paper.title}” does not name its authors, it only says that there {_are(paper.n_authors)}"
+        return (
+            f"the record of “{paper.title}” does not name its authors, it only says that there {_are(paper.n_authors)}"
+        )
     return _unrecorded(paper, "its authors")
 
 
@@ -136,9 +136,7 @@ def _counted(name: str, what: str) -> Callable[[Paper], Known | str]:
 def _venue(paper: Paper) -> Known | str:
     if paper.venue is None:
         return _unrecorded(paper, "its venue")
-    return Known(
-        f"appeared at {paper.venue}{f' in {paper.year}' if paper.year else ''}", f"Venue: {paper.venue}"
-    )
+    return Known(f"appeared at {paper.venue}{f' in {paper.year}' if paper.year else ''}", f"Venue: {paper.venue}")
 
 
 def _url(paper: Paper) -> Known | str:

@@ -168,11 +168,7 @@ def _is_name(head: str) -> bool:
     """A coined name ("GPT-3", "Agent Attention"), not the first half of an ordinary title ("Learning to rank: …")."""
     parts = head.split()
     coined = any(any(char.isupper() or char.isdigit() for char in part[1:]) for part in parts)
-    return (
-        coined
-        or len(parts) == 1
-        or (len(parts) <= 3 and not any(part.lower() in text.STOP_WORDS for part in parts))
-    )
+    return coined or len(parts) == 1 or (len(parts) <= 3 and not any(part.lower() in text.STOP_WORDS for part in parts))
 
 
 def _safe_to_raise(body: str) -> bool:

@@ -16,7 +16,9 @@ from rag.parsers.reading import Source
 FORMATS: dict[str, str] = {name: entry.description for name, entry in TABLE.items()}
 """Names for `format=` and what each of them is."""
 
-SUFFIXES = frozenset([".txt", ".md", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".bib", ".bibtex", ".ris", ".xml", ".atom"])
+SUFFIXES = frozenset(
+    [".txt", ".md", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".bib", ".bibtex", ".ris", ".xml", ".atom"]
+)
 """What `expand` takes from a folder, each also with .gz behind it."""
 
 _MAX_DEPTH = 64
@@ -129,4 +131,3 @@ def _opened(source: Source, name: str | None, columns: Mapping[str, str | int] |
     if chosen.check:
         chosen.check(source, wanted)
     return Parse(source, chosen, wanted, detected=name is None)
-

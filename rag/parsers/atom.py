@@ -15,7 +15,14 @@ from rag.parsers.records import build
 _OPEN = re.compile(r"<(?P<prefix>\w+:)?entry(?=[\s>])")
 _FEED = re.compile(r"<(?:\w+:)?feed\b[^<>]*>")
 _NAMESPACE = re.compile(r"\sxmlns(?::\w+)?\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*')")
-_TEXTS = {"title": "title", "summary": "abstract", "id": "id", "published": "date", "journal_ref": "venue", "doi": "doi"}
+_TEXTS = {
+    "title": "title",
+    "summary": "abstract",
+    "id": "id",
+    "published": "date",
+    "journal_ref": "venue",
+    "doi": "doi",
+}
 
 
 def read_atom(source: Source, columns: Mapping[str, str | int]) -> Iterator[Record | Reject]:
@@ -28,34 +35,58 @@ def read_atom(source: Source, columns: Mapping[str, str | int]) -> Iterator[Reco
 
 def _entries(source: Source) -> Iterator[tuple[int, str | Reject]]:
     """(line, text) of each entry, found in the stream by its tags."""
-    text, line, closing = "", 1, ""
+    window = _Window()
     for chunk in source.chunks():
-        text += chunk
-        while True:
-            if not closing:
-                start = _OPEN.search(text)
-                if start is None:
-                    kept = max(len(text) - 64, 0)
-                    line, text = line + text.count("\n", 0, kept), text[kept:]
-                    break
-                line, text = line + text.count("\n", 0, start.start()), text[start.start() :]
-                closing = f"</{start['prefix'] or ''}entry>"
-            end = text.find(closing)
-            another = _OPEN.search(text, 1)
-            if another and (end < 0 or another.start() < end):
-                yield line, source.reject(line, "an entry that is never closed")
-                line, text, closing = line + text.count("\n", 0, another.start()), text[another.start() :], ""
-                continue
-            if end < 0:
-                if len(text) > MAX_RECORD:
-                    yield line, source.reject(line, f"an entry of more than {MAX_RECORD // 2**20} MiB")
-                    line, text, closing = line + text.count("\n"), "", ""
+        window.text = window.text[window.at :] + chunk
+        window.at = 0
+        while window.closing or window.open():
+            end = window.end()
+            if end == _UNCLOSED:
+                yield window.line, source.reject(window.line, "an entry that is never closed")
+                window.move(window.at + 1)
+            elif end == _MORE and len(window.text) - window.at > MAX_RECORD:
+                yield window.line, source.reject(window.line, f"an entry of more than {MAX_RECORD // 2**20} MiB")
+                window.move(len(window.text))
+            elif end == _MORE:
                 break
-            end += len(closing)
-            yield line, text[:end]
-            line, text, closing = line + text.count("\n", 0, end), text[end:], ""
-    if closing:
-        yield line, source.reject(line, "an entry that is never closed: the feed is cut short")
+            else:
+                yield window.line, window.text[window.at : end]
+                window.move(end)
+            window.closing = ""
+    if window.closing:
+        yield window.line, source.reject(window.line, "an entry that is never closed: the feed is cut short")
+
+
+_UNCLOSED, _MORE = -2, -1
+
+
+class _Window:
+    """The text not yet read, from `at` on; `closing` is the end tag of the entry that stands there."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.at = 0
+        self.line = 1
+        self.closing = ""
+
+    def open(self) -> bool:
+        """Moves to the next entry; keeps only a possible beginning of one when there is none."""
+        start = _OPEN.search(self.text, self.at)
+        self.move(start.start() if start else max(len(self.text) - 64, self.at))
+        self.closing = f"</{start['prefix'] or ''}entry>" if start else ""
+        return start is not None
+
+    def end(self) -> int:
+        """Where the entry ends, or one of the two negative answers."""
+        another = _OPEN.search(self.text, self.at + 1)
+        end = self.text.find(self.closing, self.at, another.start() if another else len(self.text))
+        if end < 0 and another:
+            return _UNCLOSED
+        return end + len(self.closing) if end >= 0 else _MORE
+
+    def move(self, to: int) -> None:
+        self.line += self.text.count("\n", self.at, to)
+        self.at = to
 
 
 def _parsed(source: Source, number: int, entry: str, spaces: str) -> Record | Reject:
@@ -67,7 +98,9 @@ def _parsed(source: Source, number: int, entry: str, spaces: str) -> Record | Re
         return build(_fields(root[0]), SourceRef(source.name, number))
     except ParseError as error:
         line, column = error.position
-        return source.reject(number + line - 1, f"not well-formed XML at column {column}: {str(error).partition(':')[0]}")
+        return source.reject(
+            number + line - 1, f"not well-formed XML at column {column}: {str(error).partition(':')[0]}"
+        )
     except (DefusedXmlException, ValueError, RecursionError) as error:
         return source.reject(number, f"XML that is not read: {str(error)[:80]}")
 

@@ -30,6 +30,7 @@ class Notice:
 
 Item = Record | Reject | Notice
 
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """A readable format: its name for `--format`, what it is, and the function that reads it."""

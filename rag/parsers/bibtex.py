@@ -141,7 +141,9 @@ def decoded(text: str) -> str:
     """LaTeX text as Unicode: accents, braces and escapes decoded, mathematics left as it is written."""
     if "\\" not in text or len(text) > _MAX_DECODED:
         return "".join(
-            part if part.startswith("$") else _PLAIN_BRACES.sub("", part).replace("~", " ").replace("---", "—").replace("--", "–")
+            part
+            if part.startswith("$")
+            else _PLAIN_BRACES.sub("", part).replace("~", " ").replace("---", "—").replace("--", "–")
             for part in _MATH.split(text)
         )
     # Exporters write %, & and _ as they are; to LaTeX they are a comment, a column and a subscript.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import re
 
-_UNWANTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u200e\u200f\u2060\ufeff\ud800-\udfff\ufffe\uffff]+")
+_UNWANTED = re.compile(
+    r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u200e\u200f\u2060\ufeff\ud800-\udfff\ufffe\uffff]+"
+)
 _TAGS = (
     "p|i|b|u|a|em|strong|sub|sup|br|span|div|title|sec|italic|bold|sc|tt|code|list|list-item|label|ul|ol|li|h[1-6]"
     "|inline-formula|disp-formula|ext-link|xref|named-content|monospace|underline|abstract"
@@ -55,4 +57,3 @@ def without_heading(abstract: str) -> str:
 def is_placeholder(text: str) -> bool:
     """Whether a tidy text only says that there is none ("N/A", "Abstract not available", "-")."""
     return len(text) < 60 and _NOTHING.fullmatch(text) is not None
-

@@ -31,7 +31,9 @@ def detect(source: Source) -> str:
     """The name of the input's format. Raises InputError for what is known to be none of ours."""
     sample = source.sample()
     if _HTML.match(sample):
-        raise InputError(f"{source.name} is a web page (HTML): select its text, paste it into a .txt file and ingest that")
+        raise InputError(
+            f"{source.name} is a web page (HTML): select its text, paste it into a .txt file and ingest that"
+        )
     if sample.lstrip()[:1] in ("{", "[") and (found := _json(sample)):
         return found
     if _XML.match(sample):

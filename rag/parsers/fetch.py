@@ -47,13 +47,18 @@ def _download(url: str, target, max_bytes: int, deadline: float) -> None:  # noq
     import httpx
 
     limits = httpx.Timeout(30.0)
-    with httpx.Client(follow_redirects=True, max_redirects=5, timeout=limits) as client, client.stream("GET", url) as answer:
+    with (
+        httpx.Client(follow_redirects=True, max_redirects=5, timeout=limits) as client,
+        client.stream("GET", url) as answer,
+    ):
         answer.raise_for_status()
         size = 0
         for block in answer.iter_bytes():
             size += len(block)
             if size > max_bytes:
-                raise InputError(f"cannot fetch {url}: larger than {max_bytes // 2**20} MiB; download it and give the file")
+                raise InputError(
+                    f"cannot fetch {url}: larger than {max_bytes // 2**20} MiB; download it and give the file"
+                )
             if time.monotonic() > deadline:
                 raise InputError(f"cannot fetch {url}: it takes too long; download it and give the file")
             target.write(block)

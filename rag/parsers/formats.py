@@ -19,7 +19,9 @@ TABLE: dict[str, Format] = {
         Format("listing-pairs", "a listing of title and abstract lines in turn", read_pairs),
         Format("abstract-lines", "one abstract a line, without titles", read_abstracts),
         Format("jsonl", "JSON Lines: one object a line", read_json_lines),
-        Format("json", "a JSON list of objects, or an object that holds one (OpenReview, Semantic Scholar, …)", read_json),
+        Format(
+            "json", "a JSON list of objects, or an object that holds one (OpenReview, Semantic Scholar, …)", read_json
+        ),
         Format("arxiv", "the arXiv metadata snapshot (JSON Lines)", read_json_lines),
         Format("atom", "an Atom feed of the arXiv API", read_atom),
         Format("bibtex", "BibTeX (Zotero, Semantic Scholar, ACL Anthology, …)", read_bibtex),

@@ -26,7 +26,7 @@ _LINES = re.compile(
     | (?:©|\(c\)|copyright)\s.{0,200} | .{0,80}all\srights\sreserved\.? | (?:privacy|cookie)\s(?:policy|settings|notice).{0,40}
     | terms\s(?:of|and)\s.{0,40} | powered\sby\s.{0,60}
     | (?:.{1,60}\s)?(?:\d+|an?|one|two|three)\s(?:seconds?|minutes?|hours?|days?|weeks?|months?|years?)\sago
-    | [\W\d_]*
+    | (?:previous|prev)\b[\W\d]*(?:\bnext)?[\W\d]* | [\W\d_]*
     | https?://\S+ | (?:www|github|arxiv)\.\S+
     )""",
     re.IGNORECASE | re.VERBOSE,
@@ -37,7 +37,9 @@ _DATE = re.compile(
     rf"|\d{{1,2}}\s+{_MONTH}\.?(?:,?\s+\d{{4}})?|{_MONTH}\.?,?\s+\d{{4}})\W*",
     re.IGNORECASE,
 )
-_GLUED = re.compile(r"^(?:Subscribe|Unsubscribe|Sign ?[Uu]p|Sign ?[Ii]n|Log ?[Ii]n|Upvote|Submit|Search|Follow|new|New)(?=[A-Z0-9\[(\"“$])")
+_GLUED = re.compile(
+    r"^(?:Subscribe|Unsubscribe|Sign ?[Uu]p|Sign ?[Ii]n|Log ?[Ii]n|Upvote|Submit|Search|Follow|new|New)(?=[A-Z0-9\[(\"“$])"
+)
 _SENTENCE_BREAK = re.compile(r"[a-z0-9)\]}$\"”][.!?][\"”’)\]]*\s+[\"“‘(\[$]?[A-Z]")
 _ENDED = re.compile(r"[.!?:][\"”’)\]]*$")
 _INVITING = re.compile(

@@ -17,6 +17,9 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]|"', re.DOTALL)
 _NEXT_OBJECT = re.compile(r"(?:^|[\n,\[])\s*(?=\{\s*\")")
 _LIST_OF_OBJECTS = re.compile(r"\"\s*:\s*\[\s*\{")
 _MAX_DEPTH = 40
+_FREE_WORK, _MAX_WORK = 16 * 1024 * 1024, 16
+"""Characters that may be looked at in vain: so many, and so many more for each character that was passed."""
+
 _DECODER = json.JSONDecoder()
 
 
@@ -41,6 +44,8 @@ class _Document:
         self._line = 1
         self._counted = 0
         self._ended = False
+        self._before = 0
+        self._spent = 0
 
     def values(self) -> Iterator[tuple[int, Any] | Reject]:
         """All records; concatenated documents are read one after another."""
@@ -50,9 +55,12 @@ class _Document:
     def _value(self, depth: int) -> Iterator[tuple[int, Any] | Reject]:
         mark = self._peek()
         line = self._here()
-        if mark == "[" and depth < _MAX_DEPTH:
+        if mark == "[":
             self._at += 1
-            yield from self._list(depth)
+            if depth < _MAX_DEPTH:
+                yield from self._list(depth)
+            else:  # its elements are read as those of the list around it
+                yield self._source.reject(line, "lists nested too deeply")
         elif mark == "{" and depth < _MAX_DEPTH and not self._is_record():
             self._at += 1
             yield from self._object(line, depth)
@@ -132,9 +140,11 @@ class _Document:
             try:
                 value, self._at = _DECODER.raw_decode(self._text, self._at)
             except RecursionError:
+                self._spent += 4_096
                 return self._skip(line, "nested too deeply")
             except ValueError as error:
                 wrong = error.pos if isinstance(error, json.JSONDecodeError) else self._at
+                self._spent += wrong - self._at
                 near_end = wrong >= len(self._text) - 16 or _unterminated(error)
                 if not near_end or len(self._text) - self._at > MAX_RECORD or not self._more(needed):
                     return self._skip(line, _describe(error, self._ended))
@@ -152,12 +162,15 @@ class _Document:
 
     def _skip(self, line: int, reason: str) -> Reject:
         """Past the broken value: to where its brackets close, else to what looks like the next object."""
+        if self._spent > _FREE_WORK + _MAX_WORK * (self._before + self._at):
+            return self._give_up(line)
         start = self._at
         try:
             end = self._close()
         except _End:
             end = None
         following = _NEXT_OBJECT.search(self._text, start + 1)
+        self._spent += (following.end() if following else len(self._text)) - start
         if following and (end is None or following.end() < end) and "{" in self._text[start : start + 1]:
             nested = end is not None and self._text.count("\n", start, following.start() + 1) == 0
             end = end if nested else following.end()
@@ -168,10 +181,16 @@ class _Document:
             self._at = max(end, start + 1)
         return self._source.reject(line, reason)
 
+    def _give_up(self, line: int) -> Reject:
+        """Ends the document: it was made so that each wrong value costs a look at all that follows."""
+        self._ended, self._at = True, len(self._text)
+        return self._source.reject(line, "too much of this JSON is broken: reading stopped here")
+
     def _close(self) -> int | None:
         """Where the brackets opened here close; None when that is further than a record may reach."""
         depth, at = 0, self._at
         while True:
+            begun = at
             for match in _TOKEN.finditer(self._text, at):
                 mark = match.group()
                 if mark == '"':
@@ -183,10 +202,13 @@ class _Document:
                         return at
                 elif depth == 0:
                     return at
+            self._spent += len(self._text) - begun
             if len(self._text) - self._at > MAX_RECORD:
                 return None
+            at -= self._at  # reading on drops what lies before the value
             if not self._more(len(self._text) - self._at):
                 raise _End
+            at += self._at
 
     def _skip_to_object(self) -> None:
         """To the next thing that looks like a record, however far, holding nothing of what is between."""
@@ -224,6 +246,7 @@ class _Document:
                 break
             pieces.append(chunk)
             size += len(chunk)
+        self._before += self._at
         self._text, self._at, self._counted = "".join(pieces), 0, 0
         return size > 0
 
@@ -255,4 +278,6 @@ def _unterminated(error: Exception) -> bool:
 def _describe(error: Exception, ended: bool) -> str:
     if ended and _unterminated(error):
         return "the JSON ends in the middle of a value"
-    return f"not JSON: {error.msg.lower()}" if isinstance(error, json.JSONDecodeError) else f"not JSON: {str(error)[:80]}"
+    return (
+        f"not JSON: {error.msg.lower()}" if isinstance(error, json.JSONDecodeError) else f"not JSON: {str(error)[:80]}"
+    )

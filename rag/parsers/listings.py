@@ -171,8 +171,9 @@ class Pairing:
     def _is_abstract(self, line: str) -> bool:
         if self._expects_abstract or furniture.kind(line) is Kind.ABSTRACT:
             return True
-        continues = self._joins and self._last is not None and not self._waiting
-        return (bool(self._waiting) or continues) and furniture.is_sentence(line)
+        if self._joins and self._last is not None and not self._waiting and line.endswith((".", "!")):
+            return True
+        return bool(self._waiting) and furniture.is_sentence(line)
 
     def _title(self, number: int, line: str, *, sure: bool) -> Iterator[Record | Reject]:
         yield from self._flush()

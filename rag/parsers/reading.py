@@ -76,9 +76,9 @@ class Source:
     @property
     def bytes_read(self) -> int:
         """Bytes of the file itself (packed bytes of a .gz) that were read so far."""
-        if self._raw is None or self._raw.closed:
-            return self.bytes_total or 0
-        return self._raw.tell()
+        if self._raw is None:
+            return 0
+        return (self.bytes_total or 0) if self._raw.closed else self._raw.tell()
 
     def sample(self) -> str:
         """The first 64 KiB as text, for detection; the last line of it may be cut."""

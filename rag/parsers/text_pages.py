@@ -9,11 +9,14 @@ from rag.papers import Record, Reject
 from rag.parsers.clean import tidy
 from rag.parsers.listings import Pairing
 from rag.parsers.reading import Line, Source
+from rag.parsers.title_split import TitleSplitter
 
 _MAX_BLOCK = 1024 * 1024
 _MAX_LINES = 5_000
 _UNWRAPPED = 250
 _SLACK = 12
+_FEW_LINES = 4
+_LONG_WORD = 3
 
 
 class _Paragraph(NamedTuple):
@@ -57,6 +60,9 @@ def _paragraphs(block: list[Line]) -> Iterator[_Paragraph]:
     if underlined:
         yield _Paragraph(block[0].number, block[0].text, heading=True)
         block = block[2:]
+    elif _begins_with_title(block):
+        yield _Paragraph(block[0].number, block[0].text, heading=False)
+        block = block[1:]
     width = max((len(line.text) for line in block), default=0)
     held: list[str] = []
     first = 0
@@ -74,6 +80,19 @@ def _paragraphs(block: list[Line]) -> Iterator[_Paragraph]:
         if not following or _broken_off(text, following, width):
             yield _Paragraph(first, " ".join(held), heading=False)
             held = []
+
+
+def _begins_with_title(block: list[Line]) -> bool:
+    """Whether the first line of wrapped text is a title that fills it: in Title Case or with a colon, ending where the splitter
+    would end it."""
+    if len(block) < _FEW_LINES or not block[1].text[0].isupper():
+        return False
+    words = [word for word in block[0].text.split() if len(word) > _LONG_WORD and word[0].isalpha()]
+    capitals = sum(word[0].isupper() for word in words)
+    if not words or (capitals * 3 < len(words) * 2 and ": " not in block[0].text):
+        return False
+    start = " ".join(line.text for line in block[:40])
+    return TitleSplitter.load().split(start)[0] == block[0].text
 
 
 def _underlined(block: list[Line]) -> bool:

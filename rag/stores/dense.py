@@ -42,7 +42,7 @@ class ChromaIndex:
     written.
     """
 
-    def __init__(self, folder: Path, *, dimension: int, search_breadth: int = 400) -> None:
+    def __init__(self, folder: Path, *, dimension: int, search_breadth: int = 700) -> None:
         self._folder = folder
         self._dimension = dimension
         self._search_breadth = search_breadth
@@ -82,7 +82,7 @@ class ChromaIndex:
         if only is None:
             with self._used() as session:
                 return session.query(vector, k)
-        return self._search_only(vector, k, list(dict.fromkeys(only)))
+        return self._search_only(vector, k, only)
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
         """The vectors, float32 (dimension,), of those ids that exist."""
@@ -122,13 +122,13 @@ class ChromaIndex:
         """Whether all vectors are being read into memory just now, for filtered searches."""
         return self._loader is not None and self._loader.is_alive()
 
-    def _search_only(self, vector: Vectors, k: int, only: list[str]) -> list[Scored]:
+    def _search_only(self, vector: Vectors, k: int, only: Sequence[str]) -> list[Scored]:
         if len(only) <= _FETCHED:
             vectors = self.vectors(only)
             return ExactSearch.of(vectors).search(vector, k, only=only) if vectors else []
         self._load_later()
         with self._used() as session:
-            return session.query(vector, k, only=session.known(only))
+            return session.query_only(vector, k, list(dict.fromkeys(only)))
 
     def _load_small(self) -> ExactSearch | None:
         if self._large:
@@ -170,7 +170,7 @@ class ChromaIndex:
                 return None
             with self._used() as session:
                 part = session.collection.get(limit=_LOADED_AT_ONCE, offset=len(ids), include=["embeddings"])
-            if not part["ids"]:
+            if not part["ids"] or len(ids) + len(part["ids"]) > size:  # it was written to meanwhile
                 return None
             matrix[len(ids) : len(ids) + len(part["ids"])] = part["embeddings"]
             ids.extend(part["ids"])
@@ -283,18 +283,24 @@ class _Session:
         self.collection.upsert(ids=ids, embeddings=vectors)
 
     def query(self, vector: Vectors, k: int, *, only: list[str] | None = None) -> list[Scored]:
-        if only is not None and not only:
-            return []
         found = self.collection.query(
             query_embeddings=vector.reshape(1, -1), n_results=k, ids=only, include=["distances"]
         )
         distances = (found["distances"] or [[]])[0]
         return [(passage_id, 1.0 - far) for passage_id, far in zip(found["ids"][0], distances, strict=True)]
 
-    def known(self, ids: list[str]) -> list[str]:
-        """Those ids that exist: Chroma refuses a query that names an unknown one."""
+    def query_only(self, vector: Vectors, k: int, only: list[str]) -> list[Scored]:
+        from chromadb.errors import InternalError
+
+        try:
+            return self.query(vector, k, only=only)
+        except InternalError as error:
+            if "finding id" not in str(error):
+                raise
+        # Chroma refuses a query that names an unknown id.
         existing = set(self.collection.get(include=[])["ids"])
-        return [passage_id for passage_id in ids if passage_id in existing]
+        known = [passage_id for passage_id in only if passage_id in existing]
+        return self.query(vector, k, only=known) if known else []
 
     def stop(self) -> None:
         self._system.stop()

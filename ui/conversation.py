@@ -1,0 +1,182 @@
+"""What happens in the conversation: asking, stopping, filters, kept conversations. No component is named here."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rag import CitewiseError, Delta, Filters, Finished, Retrieved
+from rag.question_filters import hear
+from ui import render
+from ui.examples import examples
+from ui.exchange import Exchange, Talk
+from ui.history import History
+
+if TYPE_CHECKING:
+    from rag.library import Library
+    from rag.pipeline import AnswerStream
+
+logger = logging.getLogger(__name__)
+_TICK = 0.05  # seconds between two pictures of a draft
+
+
+class Shown(NamedTuple):
+    """What the page shows after a step; None leaves a part as it is."""
+
+    talk: Talk | None = None
+    finished: str | None = None
+    live: str | None = None
+
+
+class Chat:
+    """The conversations over one library. Holds what is running, by browser session, so that it can be stopped."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self.history = History(library.folder)
+        self._running: dict[str, AnswerStream] = {}
+        self._examples: tuple[int, list[str]] | None = None
+        self._thinking = threading.Lock()
+
+    def ask(self, text: str, talk: Talk, *, session: str, owner: str, turn: int | None = None) -> Iterator[Shown]:
+        """Answer a question as the next exchange, or in place of exchange `turn` and all after it."""
+        question = text.strip()
+        if not question or session in self._running:
+            return
+        talk = talk if turn is None else replace(talk, exchanges=talk.exchanges[:turn])
+        number = len(talk.exchanges)
+        yield Shown(talk, self.finished(talk), render.live_html(question, number))
+        exchange = Exchange(question, given=talk.filters)
+        try:
+            exchange = yield from self._answered(exchange, talk, session)
+        except CitewiseError as error:
+            exchange = replace(exchange, problem=str(error))
+        except Exception as error:  # the page's outermost edge: never a question without a reply
+            logger.exception("a question failed")
+            exchange = replace(exchange, problem=f"Something went wrong in Citewise ({type(error).__name__}: {error}); the terminal shows more.")  # noqa: E501
+        finally:
+            self._running.pop(session, None)
+        talk = self._kept(replace(talk, exchanges=(*talk.exchanges, exchange)), owner)
+        yield Shown(talk, self.finished(talk), "")
+
+    def _answered(self, exchange: Exchange, talk: Talk, session: str) -> Iterator[Shown]:
+        number, draft, shown = len(talk.exchanges), "", 0.0
+        hits: Any = None
+        with self.library.stream(exchange.question, filters=talk.filters, history=talk.history) as stream:
+            self._running[session] = stream
+            for event in stream:
+                if isinstance(event, Finished):
+                    return replace(exchange, answer=event.answer)
+                if isinstance(event, Retrieved):
+                    hits = event.hits
+                elif isinstance(event, Delta):
+                    draft += event.text
+                if isinstance(event, Retrieved) or time.monotonic() - shown > _TICK:
+                    shown = time.monotonic()
+                    yield Shown(live=render.live_html(exchange.question, number, draft=draft, hits=hits))
+        return replace(exchange, partial=draft)
+
+    def stop(self, session: str) -> None:
+        """Stop what the session has running; what was written until then stays."""
+        if stream := self._running.get(session):
+            stream.close()
+
+    def _kept(self, talk: Talk, owner: str) -> Talk:
+        try:
+            return replace(talk, id=self.history.save(talk.exchanges, owner=owner, conversation=talk.id))
+        except (sqlite3.Error, OSError) as error:
+            logger.warning("the conversation cannot be kept: %s", error)
+            return talk
+
+    def finished(self, talk: Talk) -> str:
+        """The finished exchanges, or the first page."""
+        if talk.exchanges:
+            return render.conversation_html(talk.exchanges, talk.id)
+        return self.welcome(self._examples[1] if self._examples else None)
+
+    def welcome(self, asked: list[str] | None) -> str:
+        """The first page, with example questions where they are known."""
+        count = self.library.count()
+        if not count:
+            return render.welcome_html(0, {}, None)
+        facets = self.library.facets()
+        years = list(facets["years"])
+        sources = [path.rpartition("/")[2] or path for path in facets["sources"]]
+        more = f" and {len(sources) - 4} more" if len(sources) > 4 else ""
+        facts = {"Papers": f"{count:,}", "Years": f"{years[0]}–{years[-1]}" if years else "", "Read from": ", ".join(sources[:4]) + more}
+        return render.welcome_html(count, {name: value for name, value in facts.items() if value}, asked)
+
+    def first_page(self) -> str:
+        """The first page with example questions that were tried on the library as it is now."""
+        with self._thinking:
+            count = self.library.count()
+            if count and (self._examples is None or self._examples[0] != count):
+                self._examples = (count, examples(self.library))
+        return self.finished(Talk())
+
+    def narrowed(self, filters: Filters, change: dict[str, Any]) -> Filters:
+        """The filters after a change made on the page."""
+        paper = str(change.get("paper", ""))
+        match change.get("do"):
+            case "only":
+                return replace(filters, only=tuple(dict.fromkeys((*filters.only, paper))))
+            case "exclude":
+                return replace(filters, exclude=tuple(dict.fromkeys((*filters.exclude, paper))))
+            case "drop":
+                return dropped(filters, str(change.get("field")), str(change.get("value", "")))
+            case "set":
+                return replace(filters, **_set(change))
+            case _:
+                return Filters()
+
+    def chips(self, filters: Filters) -> str:
+        """The filters that are set, and how many papers they leave."""
+        if not filters:
+            return ""
+        titles = {key: paper.title for key in (*filters.only, *filters.exclude) if (paper := self.library.paper(key))}
+        left, total = self.library.matching(filters=filters), self.library.count()
+        return render.chips_html(filters, left=left, total=total, titles=titles)
+
+    def menu(self, filters: Filters) -> str:
+        """The menu of filters."""
+        if not self.library.count():
+            return ""
+        return render.menu_html(self.library.facets(), filters, self.library.matching(filters=Filters(has_code=True)))
+
+    def unheard(self, exchange: Exchange, field: str, value: str) -> tuple[str, Filters]:
+        """The question without the words that were heard as filters, and the filters without the one taken back."""
+        used = exchange.answer.filters if exchange.answer else exchange.given
+        return hear(exchange.question)[2], dropped(used, field, value)
+
+    def similar(self, paper_id: str) -> str:
+        """Papers like one paper."""
+        paper = self.library.paper(paper_id)
+        if paper is None:
+            return render.problem_html("This paper is no longer in the library.")
+        hits = self.library.search(f"{paper.title} {paper.abstract[:600]}", 8, filters=Filters(exclude=(paper_id,)))
+        return render.similar_html(paper, hits)
+
+
+def dropped(filters: Filters, field: str, value: str) -> Filters:
+    """The filters without one of them."""
+    if field == "years":
+        return replace(filters, year_from=None, year_to=None)
+    if field == "dates":
+        return replace(filters, date_from=None, date_to=None)
+    if field == "has_code":
+        return replace(filters, has_code=None)
+    if field in {"venues", "authors", "sources", "only", "exclude"}:
+        return replace(filters, **{field: tuple(item for item in getattr(filters, field) if item != value)})
+    return filters
+
+
+def _set(change: dict[str, Any]) -> dict[str, Any]:
+    """What the menu's form says. Its values come from a browser, so their types are not taken for granted."""
+    years = {name: int(change[name]) if str(change.get(name, "")).isdigit() else None for name in ("year_from", "year_to")}
+    lists = {name: tuple(str(item) for item in change.get(name) or ()) for name in ("venues", "sources")}
+    return {**years, **lists, "has_code": True if change.get("has_code") else None}

@@ -1,0 +1,64 @@
+"""Value objects of the chat page: one question with what became of it, and the conversation of a browser tab."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from rag import Answer, Filters, Turn
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One question, and its answer, or the `problem` (one line) that stood in the way, or the text until it was stopped.
+
+    `given` are the filters that were set when it was asked. `rating` is 1, 0 or -1, with an optional `remark`.
+    """
+
+    question: str
+    answer: Answer | None = None
+    given: Filters = field(default_factory=Filters)
+    problem: str | None = None
+    partial: str = ""
+    rating: int = 0
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A conversation as one browser tab has it open; `id` is None until something was kept of it."""
+
+    id: str | None = None
+    exchanges: tuple[Exchange, ...] = ()
+    filters: Filters = field(default_factory=Filters)
+
+    @property
+    def history(self) -> list[Turn]:
+        """The answered exchanges, as follow-up questions need them."""
+        return [Turn(item.question, item.answer) for item in self.exchanges if item.answer is not None]
+
+
+@lru_cache(maxsize=1)
+def _adapter() -> TypeAdapter[Exchange]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Exchange)
+
+
+def dumped(exchange: Exchange) -> str:
+    """An exchange as JSON: everything that is needed to show it again, papers included."""
+    return _adapter().dump_json(exchange).decode()
+
+
+def loaded(text: str) -> Exchange:
+    """The exchange that `dumped` wrote."""
+    return _adapter().validate_json(text)
+
+
+def plain(exchange: Exchange) -> dict[str, Any]:
+    """An exchange as JSON-ready values."""
+    return _adapter().dump_python(exchange, mode="json")

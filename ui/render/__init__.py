@@ -1,0 +1,28 @@
+"""All HTML of the chat page; everything that comes from files, models or people is escaped in `ui.render.text`."""
+
+from ui.render.answers import conversation_html, live_html, problem_html, turn_html, welcome_html
+from ui.render.filters import chips_html, heard_html, menu_html
+from ui.render.library import conversations_html, progress_html, report_html, summary_html, table_html
+from ui.render.sources import evidence_html, paper_html, reading_html, similar_html
+from ui.render.text import plain
+
+__all__ = [
+    "chips_html",
+    "conversation_html",
+    "conversations_html",
+    "evidence_html",
+    "heard_html",
+    "live_html",
+    "menu_html",
+    "paper_html",
+    "plain",
+    "problem_html",
+    "progress_html",
+    "reading_html",
+    "report_html",
+    "similar_html",
+    "summary_html",
+    "table_html",
+    "turn_html",
+    "welcome_html",
+]

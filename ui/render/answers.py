@@ -1,0 +1,188 @@
+"""The conversation: questions, answers with clickable markers, abstentions, problems, the first page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from rag import Answer, Filters, Hit, Sentence
+from ui.exchange import Exchange
+from ui.render.filters import heard_html
+from ui.render.sources import evidence_html, reading_html
+from ui.render.text import attribute, counted, plain
+
+_MARKER = re.compile(r"\s*\[(\d+)\]")
+_UNSUPPORTED = "The abstracts do not support this sentence."
+
+
+def conversation_html(exchanges: Sequence[Exchange], conversation: str | None) -> str:
+    """All finished exchanges; `conversation` is the id under which they are kept."""
+    turns = "".join(turn_html(exchange, number) for number, exchange in enumerate(exchanges))
+    return f'<div class="turns" data-conversation="{attribute(conversation or "")}">{turns}</div>'
+
+
+def turn_html(exchange: Exchange, number: int) -> str:
+    """One exchange: the question, what became of it, and (hidden, for the side panel) its sources."""
+    answer = exchange.answer
+    if answer is not None:
+        below = _answer(answer, exchange, number)
+    elif exchange.problem is not None:
+        below = f'<p class="problem" role="alert">{plain(exchange.problem)}</p>'
+    else:
+        below = f'<div class="answer draft">{plain(exchange.partial)}</div><p class="made">Stopped.</p>'
+    return f'<article class="turn" data-turn="{number}">{_question(exchange.question, number)}{below}</article>'
+
+
+def live_html(question: str, number: int, *, draft: str = "", hits: Sequence[Hit] | None = None) -> str:
+    """The exchange that is under way; nothing in the draft is live yet."""
+    state = "Searching the abstracts" if hits is None else f"Reading {counted(len(hits), 'abstract')}"
+    written = f'<div class="answer draft">{plain(draft)}</div>' if draft else f'<p class="waiting">{state}</p>'
+    found = f'<div class="evidence" hidden>{reading_html(hits)}</div>' if hits else ""
+    return (
+        f'<article class="turn live" data-turn="{number}" aria-busy="true">'
+        f'<h2 class="question">{plain(question)}</h2>{written}{found}</article>'
+    )
+
+
+def welcome_html(papers: int, facts: Mapping[str, str], examples: Sequence[str] | None) -> str:
+    """The first page: what is in the library, and questions that it answers; `examples` None: not ready yet."""
+    if not papers:
+        return _EMPTY
+    rows = "".join(f"<div><dt>{name}</dt><dd>{plain(value)}</dd></div>" for name, value in facts.items())
+    asked = "".join(
+        f'<li><button type="button" data-do="ask" data-text="{attribute(question)}">{plain(question)}</button></li>'
+        for question in examples or ()
+    )
+    tried = f'<h3>This library can answer</h3><ul class="examples">{asked}</ul>' if asked else ""
+    return (
+        '<section class="welcome"><h2>Ask the abstracts.</h2>'
+        "<p>Every sentence of an answer names the abstract sentence that supports it. "
+        f"What the abstracts do not say is said to be missing.</p>{tried}<dl>{rows}</dl>"
+        '<p class="quiet"><button type="button" class="plain" data-view="library">Add or look through papers</button></p>'
+        "</section>"
+    )
+
+
+_EMPTY = (
+    '<section class="welcome"><h2>No papers yet.</h2>'
+    "<p>Citewise answers from the abstracts that you give it: a copied web listing, BibTeX or RIS from a reference "
+    "manager, arXiv or OpenReview metadata, CSV, JSON.</p>"
+    '<p><button type="button" class="main" data-view="library">Add papers</button></p>'
+    '<p class="quiet">or in a terminal: <code>citewise ingest PATH…</code></p></section>'
+)
+
+
+def problem_html(message: str) -> str:
+    """One line that says what went wrong."""
+    return f'<p class="problem" role="alert">{plain(message)}</p>'
+
+
+def _question(question: str, number: int) -> str:
+    return (
+        f'<header><h2 class="question" data-text="{attribute(question)}">{plain(question)}</h2><span class="tools">'
+        '<button type="button" data-do="edit" title="Edit this question and ask again">Edit</button>'
+        f'<button type="button" data-do="retry" data-turn="{number}" title="Ask again">Retry</button></span></header>'
+    )
+
+
+def _answer(answer: Answer, exchange: Exchange, number: int) -> str:
+    searched = ""
+    if answer.searched and answer.searched.strip() != answer.question.strip():
+        searched = f'<p class="searched">Searched for <q>{plain(answer.searched)}</q></p>'
+    body = _abstention(answer) if answer.abstained else f'<div class="answer">{_body(answer)}</div>'
+    notes = "".join(f'<p class="note">{plain(note)}</p>' for note in answer.notes)
+    heard = heard_html(_heard(answer.filters, exchange.given), number)
+    return (
+        f"{searched}{heard}{body}{notes}{_footer(answer, exchange, number)}"
+        f'<div class="evidence" hidden>{evidence_html(answer)}</div>'
+    )
+
+
+def _heard(used: Filters, given: Filters) -> Filters:
+    """What of the filters was heard in the question or kept from an earlier one."""
+    names = Filters.__dataclass_fields__
+    return Filters(**{name: getattr(used, name) for name in names if getattr(used, name) != getattr(given, name)})
+
+
+def _body(answer: Answer) -> str:
+    if not answer.sentences:
+        return _with_markers(answer.text, answer, None)
+    pieces: list[str] = []
+    position = 0
+    for number, sentence in enumerate(answer.sentences):
+        start = answer.text.find(sentence.text, position)
+        gap = answer.text[position:start] if start >= 0 else " "
+        pieces.append(plain(gap) if number else "")
+        pieces.append(_sentence(sentence, answer, number))
+        position = start + len(sentence.text) if start >= 0 else position
+    return "".join(pieces)
+
+
+def _sentence(sentence: Sentence, answer: Answer, number: int) -> str:
+    text = _with_markers(sentence.text, answer, number)
+    if sentence.supported:
+        return f'<span class="sentence" data-sentence="{number}">{text}</span>'
+    return (
+        f'<span class="sentence unsupported" data-sentence="{number}" title="{_UNSUPPORTED}">{text}'
+        f'<span class="unseen"> ({_UNSUPPORTED})</span></span>'
+    )
+
+
+def _with_markers(text: str, answer: Answer, number: int | None) -> str:
+    titles = {source.marker: source.paper.title for source in answer.sources}
+    pieces: list[str] = []
+    position = 0
+    for match in _MARKER.finditer(text):
+        marker = int(match[1])
+        if marker not in titles:
+            continue
+        pieces.append(plain(text[position : match.start()]))
+        place = "" if number is None else f' data-sentence="{number}"'
+        pieces.append(
+            f'<button type="button" class="cite" data-source="{marker}"{place}'
+            f' aria-label="Source {marker}: {attribute(titles[marker])}">{marker}</button>'
+        )
+        position = match.end()
+    return "".join([*pieces, plain(text[position:])])
+
+
+def _abstention(answer: Answer) -> str:
+    nearest = "".join(
+        f'<li><button type="button" class="near" data-source="{source.marker}">{plain(source.paper.title)}</button></li>'
+        for source in answer.sources
+    )
+    reason = (answer.abstained or "").rstrip(".")
+    listed = f"<p>The nearest papers:</p><ol>{nearest}</ol>" if nearest else ""
+    return (
+        '<div class="abstained"><p><b>The abstracts do not answer this.</b> '
+        f"{plain(reason[:1].upper() + reason[1:])}.</p>{listed}</div>"
+    )
+
+
+def _footer(answer: Answer, exchange: Exchange, number: int) -> str:
+    parts = [f"Written by {answer.model}" if answer.mode == "llm" else "Extractive", f"{answer.timings.get('total', 0.0):.2f} s"]
+    if answer.usage:
+        parts.append(f"{sum(answer.usage.values()):,} tokens")
+    weak = sum(not sentence.supported for sentence in answer.sentences)
+    if weak:
+        parts.append(f"{counted(weak, 'sentence')} unsupported")
+    made = " · ".join(f"<span>{plain(part)}</span>" for part in parts)
+    return f'<footer class="made">{made}{_tools(exchange, number)}</footer>'
+
+
+def _tools(exchange: Exchange, number: int) -> str:
+    count = len(exchange.answer.sources) if exchange.answer else 0
+    shown = f'<button type="button" data-do="sources">{counted(count, "source")}</button>' if count else ""
+    saved = "".join(
+        f'<button type="button" data-do="export" data-turn="{number}" data-format="{kind}">{words}</button>'
+        for kind, words in (("md", "Markdown"), ("bib", "BibTeX"), ("ris", "RIS"), ("json", "JSON record"))
+    )
+    votes = "".join(
+        f'<button type="button" data-do="rate" data-turn="{number}" data-rating="{value}"'
+        f' aria-pressed="{"true" if exchange.rating == value else "false"}">{words}</button>'
+        for value, words in ((1, "Good"), (-1, "Wrong"))
+    )
+    return (
+        f'<span class="tools">{shown}<button type="button" data-do="copy">Copy</button>'
+        f'<details class="menu"><summary>Export</summary><div>{saved}</div></details>{votes}</span>'
+    )
