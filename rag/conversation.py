@@ -25,7 +25,10 @@ _ORDINALS = {word: place for words in (_WORDS, _DIGITS) for place, word in enume
     "latter": -1,
     "former": 0,
 }
-_THING = r"(?:(?:one|paper|source|work|result|study|article|abstract)(?! (?:to|that|which)\b)|of (?:them|these|those|the two))"
+_THING = (
+    r"(?:(?:one|paper|source|work|result|study|article|abstract)(?! (?:to|that|which)\b)"
+    r"|of (?:them|these|those|the two))"
+)
 _ORDINAL = re.compile(
     rf"\bthe (?P<word>{'|'.join(_ORDINALS)})(?: {_THING}\b|(?=\s*[?.,;]|\s*$)"
     r"|(?=\s+(?:and|or|with|to the|than|do|does|did|use[sd]?|has|have|need|rely|is|was|require|report|say|mention"
@@ -38,35 +41,45 @@ _NUMBERED = re.compile(
 )
 _MANY = re.compile(
     r"\b(?:which|any|some|all|both|each|one|none|most|the best) of (?:them|these|those|the (?:above|papers|results))\b"
-    r"|\b(?:these|those|both|the above|the cited|the listed) (?:papers?|works?|methods?|approaches|studies|models?|results?"
-    r"|ones|articles|sources)\b|\b(?:compare|contrast|rank|list) (?:them|these|those|both)\b|\bwhich ones?\b|\bthey\b|\bthem\b"
+    r"|\b(?:these|those|both|the above|the cited|the listed) (?:papers?|works?|methods?|approaches|studies"
+    r"|models?|results?"
+    r"|ones|articles|sources)\b|\b(?:compare|contrast|rank|list) (?:them|these|those|both)\b|\bwhich ones?\b"
+    r"|\bthey\b|\bthem\b"
     r"|\btheir\b",
     re.IGNORECASE,
 )
 _ONE = re.compile(
-    r"\b(?:this|that|the|the said|the same) (?:paper|method|work|approach|model|study|article|technique|system|algorithm"
+    r"\b(?:this|that|the|the said|the same) (?:paper|method|work|approach|model|study|article|technique"
+    r"|system|algorithm"
     r"|framework|dataset|benchmark)\b|\bthe authors\b|\bits\b|\bit\b",
     re.IGNORECASE,
 )
 _ONE_OR_THEY = re.compile(rf"{_ONE.pattern}|\bthey\b|\bthem\b|\btheir\b", re.IGNORECASE)
 _NOT_A_REFERENCE = re.compile(
-    r"\bis it (?:possible|true|known|common|ever|always|necessary|better|worth|safe|hard|easy|enough|useful|sufficient)\b"
-    r"|\b(?:does|would|will) it (?:matter|make sense|help to|pay)\b|\bhow (?:hard|easy) is it\b|\bthe same (?:time|way)\b"
+    r"\bis it (?:possible|true|known|common|ever|always|necessary|better|worth|safe|hard|easy|enough|useful"
+    r"|sufficient)\b"
+    r"|\b(?:does|would|will) it (?:matter|make sense|help to|pay)\b|\bhow (?:hard|easy) is it\b"
+    r"|\bthe same (?:time|way)\b"
     r"|\bwhat is it (?:that|about)\b",
     re.IGNORECASE,
 )
 _ELLIPSIS = re.compile(
-    r"^(?:and|but|or|so|then|also|ok|okay)\b[\s,]*|^(?:what|how) about\b|^(?:on|for|with|in|at|using|without|under|to|against|than|from) ",
+    r"^(?:and|but|or|so|then|also|ok|okay)\b[\s,]*|^(?:what|how) about\b|^(?:on|for|with|in|at|using|without"
+    r"|under|to|against|than|from) ",
     re.IGNORECASE,
 )
 _MORE = re.compile(
-    r"^(?:why|how|how so|how come|really|explain(?: (?:it|that|this))?(?: (?:more|further|please))?|tell me more(?: about (?:it|that|this))?"
-    r"|more(?: details?)?(?: please)?|go on|continue|elaborate|in what way|what else|meaning|for example|such as|details?)\W*$",
+    r"^(?:why|how|how so|how come|really|explain(?: (?:it|that|this))?(?: (?:more|further|please))?"
+    r"|tell me more(?: about (?:it|that|this))?"
+    r"|more(?: details?)?(?: please)?|go on|continue|elaborate|in what way|what else|meaning|for example"
+    r"|such as|details?)\W*$",
     re.IGNORECASE,
 )
 _OTHERS = re.compile(
-    r"^(?:(?:are|is) there |any |what |which |some |show |give me |find )*(?:any |some )?(?:others?|other (?:papers?|works?|ones|methods?|approaches|studies)"
-    r"|more (?:papers?|works?|of (?:these|those|them)|like (?:this|these|that|it))|else|similar (?:papers?|works?|ones))\b"
+    r"^(?:(?:are|is) there |any |what |which |some |show |give me |find )*(?:any |some )?(?:others?"
+    r"|other (?:papers?|works?|ones|methods?|approaches|studies)"
+    r"|more (?:papers?|works?|of (?:these|those|them)|like (?:this|these|that|it))|else|similar (?:papers?"
+    r"|works?|ones))\b"
     r"(?: (?:on|about|like) (?:this|that|it|these))?\W*$",
     re.IGNORECASE,
 )
@@ -200,7 +213,8 @@ def _joined(before: str, addition: str) -> str:
 def condense_messages(question: str, history: Sequence[Turn]) -> tuple[Message, Message]:
     """The messages that ask a model to rewrite a question: the last turns, fenced, and the question."""
     turns = [
-        f"User: {text.collapse(turn.question)}\nAnswer: {text.shorten(text.collapse(turn.answer.text), _TOLD)}\nPapers: "
+        f"User: {text.collapse(turn.question)}\nAnswer:"
+        f" {text.shorten(text.collapse(turn.answer.text), _TOLD)}\nPapers: "
         + "; ".join(f"({source.marker}) {source.paper.title}" for source in turn.answer.sources)
         for turn in history[-_TURNS:]
     ]

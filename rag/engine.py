@@ -35,8 +35,8 @@ class CitewiseQueryEngine(BaseQueryEngine):
     """Answers with checked citations, as a LlamaIndex query engine. LlamaIndex's global Settings are never used.
 
     The response's text carries [n]; source node n - 1 is the cited paper, its text the abstract. The metadata holds
-    `citations`, `abstained` (None or the reason), `mode`, `confidence` and `notes`. With `streaming` a StreamingResponse
-    is returned: its pieces are the answer as it is written, its source nodes the papers found.
+    `citations`, `abstained` (None or the reason), `mode`, `confidence` and `notes`. With `streaming` a
+    StreamingResponse is returned: its pieces are the answer as it is written, its source nodes the papers found.
     """
 
     def __init__(self, library: Answers, *, filters: Filters | None = None, streaming: bool = False) -> None:

@@ -150,8 +150,7 @@ class Library:
 
     def years(self) -> tuple[int, int] | None:
         """The first and last year of the papers, None where no year is known."""
-        years = list(self._catalog().years()) if holds_library(self.folder) else []
-        return (years[0], years[-1]) if years else None
+        return self._catalog().years() if holds_library(self.folder) else None
 
     def remove(self, paper_ids: Sequence[str] = (), *, source: str | None = None) -> int:
         """Remove papers by id, and what one source file brought; how many papers are gone."""

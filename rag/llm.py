@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import socket
-import threading
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from rag.connection import Connection, Connections, Stop, Watchdog
 from rag.errors import ModelError, ModelRejected, ModelUnavailable
 from rag.settings import LLMSettings
 
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 Role = Literal["system", "user", "assistant"]
 
 _LONGEST_WAIT = 20.0  # seconds that a Retry-After is obeyed; a longer one is an error at once
-_TOTAL = 4  # a whole answer may take this many times the timeout
 _KEY_SHAPED = re.compile(r"\b(?:sk|key|pk)-[\w\-*]{6,}|(?<=Bearer )\S+")
 
 
@@ -43,38 +40,6 @@ class Reply:
 
     finish: str | None = None
     usage: dict[str, int] = field(default_factory=dict[str, int])
-
-
-class Stop:
-    """A switch that any thread may throw: whoever waits on a model is woken."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self._callbacks: list[Callable[[], None]] = []
-
-    def set(self) -> None:
-        """Stop now and for good."""
-        self._event.set()
-        for callback in tuple(self._callbacks):
-            callback()
-
-    @property
-    def is_set(self) -> bool:
-        """Whether the switch was thrown."""
-        return self._event.is_set()
-
-    def wait(self, seconds: float) -> bool:
-        """Sleep, but no longer than until the switch is thrown; whether it was."""
-        return self._event.wait(seconds)
-
-    @contextlib.contextmanager
-    def calling(self, callback: Callable[[], None]) -> Generator[None]:
-        """Within the block, throwing the switch also calls `callback`."""
-        self._callbacks.append(callback)
-        try:
-            yield
-        finally:
-            self._callbacks.remove(callback)
 
 
 class ChatModel:
@@ -164,83 +129,6 @@ class ChatModel:
             if first.delta:
                 yield first.delta
             first = next(chunks, None)
-
-
-class Connection:
-    """The socket of one request, once it is known, so that another thread can end a read that waits on it."""
-
-    def __init__(self) -> None:
-        self._socket: socket.socket | None = None
-        self._aborted = False
-
-    def opened(self, found: socket.socket | None) -> None:
-        """The response has begun on this socket."""
-        self._socket = found
-        if self._aborted:
-            self.abort()
-
-    def abort(self) -> None:
-        """Shut the socket down; a thread that reads from it is woken."""
-        self._aborted = True
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-
-
-class Connections:
-    """Tells each request's `Connection` its socket. The request and its response headers come in one thread."""
-
-    def __init__(self) -> None:
-        self._local = threading.local()
-
-    @contextlib.contextmanager
-    def noting(self, connection: Connection) -> Generator[None]:
-        """Within the block, a response that begins in this thread belongs to `connection`."""
-        self._local.connection = connection
-        try:
-            yield
-        finally:
-            self._local.connection = None
-
-    def response(self, response: Any) -> None:
-        """The httpx event hook: headers have arrived."""
-        connection: Connection | None = getattr(self._local, "connection", None)
-        stream = response.extensions.get("network_stream")
-        if connection is not None and stream is not None:
-            connection.opened(stream.get_extra_info("socket"))
-
-
-class Watchdog:
-    """Aborts a connection when no text came for `timeout` seconds, or the whole took four times as long.
-
-    A read timeout alone would not do: a server can keep a stream open with comments that hold no text.
-    """
-
-    def __init__(self, connection: Connection, timeout: float) -> None:
-        self._connection = connection
-        self._timeout = timeout
-        self._done = threading.Event()
-        self._end = time.monotonic() + _TOTAL * timeout
-        self._deadline = min(self._end, time.monotonic() + timeout)
-        self.expired = False
-
-    def fed(self) -> None:
-        """Text came."""
-        self._deadline = min(self._end, time.monotonic() + self._timeout)
-
-    def __enter__(self) -> Watchdog:
-        threading.Thread(target=self._watch, name="citewise-model-watchdog", daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-
-    def _watch(self) -> None:
-        while (left := self._deadline - time.monotonic()) > 0:
-            if self._done.wait(left):
-                return
-        self.expired = True
-        self._connection.abort()
 
 
 class _Overloaded(ModelUnavailable):

@@ -13,9 +13,9 @@ from rag.answerers.base import Answerer, Draft, Request
 from rag.answerers.metadata import MetadataAnswerer
 from rag.answers import Answer, Delta, Event, Filters, Finished, Hit, Retrieved, Source, Turn
 from rag.citations import check
+from rag.connection import Stop
 from rag.conversation import Condenser, by_rules
 from rag.errors import ModelError, UsageError
-from rag.llm import Stop
 from rag.settings import AnswerSettings
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ _NEAREST = 3  # papers named when abstaining
 class Retrieves(Protocol):
     """What the pipeline needs of `retrieval.Retriever`."""
 
-    def retrieve(self, question: str, *, k: int, filters: Filters | None = None) -> Retrieval: ...
+    def retrieve(self, question: str, *, k: int, filters: Filters | None = None) -> Retrieval:
+        """The best papers for a question, with their sentences scored."""
+        ...
 
 
 class Judges(Protocol):
@@ -44,7 +46,9 @@ class Judges(Protocol):
         hits: Sequence[Hit],
         sentences: Sequence[ScoredSentence],
         understanding: Understanding,
-    ) -> Verdict: ...
+    ) -> Verdict:
+        """Whether what was found answers the question."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,8 @@ class Pipeline:
             raise UsageError("the question is empty; ask something about the papers")
         if len(plain) > LONGEST_QUESTION:
             raise UsageError(
-                f"the question has {len(plain):,} characters; at most {LONGEST_QUESTION:,} can be answered, so shorten it"
+                f"the question has {len(plain):,} characters; at most {LONGEST_QUESTION:,} can be answered,"
+                f" so shorten it"
             )
         stop = Stop()
         return AnswerStream(_Run(self, plain, filters or Filters(), tuple(history), stop).events(), stop)

@@ -21,13 +21,15 @@ from rag.settings import RerankSettings, RetrievalSettings
 from rag.spelling import corrected, corrections, unknown_words
 
 # Papers whose sentences are scored: those that an answer, the gate and the first page of hits look at.
-_READ = 10
+_READ = 8
 # A longer topic is a pasted text; its beginning says what it is about.
 _LONGEST = 2000
-# Candidates whose words a misspelt one is put right from.
-_NEAR = 50
+# Best lexical candidates whose true cosine is looked up where dense search did not return them.
+_TRUE_COSINES = 40
+# Papers of the fused ranking, at least and for each one asked for, that are read to look for names in them.
+_FEWEST, _POOL = 40, 3
 # Candidates that each exact name adds, and how many names are looked up.
-_BY_NAME, _NAMES = 20, 4
+_BY_NAME, _NAMES = 10, 4
 
 
 class Lexicon(LexicalIndex, WordStatistics, Protocol):
@@ -93,21 +95,21 @@ class Retriever:
         if only is not None and not only:
             notes = (f"no paper in this library is {described(wanted)}",)
         else:
-            width = max(self._settings.candidates, k)
-            found = self._candidates(understanding, width, only)
+            found = self._candidates(understanding, k, only)
             slips = self._slips(understanding.topic[:_LONGEST], found)
             if slips:
                 topic = corrected(understanding.topic, slips)
                 understanding = replace(understanding, topic=topic, names=exact_names(topic))
-                found = self._candidates(understanding, width, only)
+                found = self._candidates(understanding, k, only)
                 notes = tuple(f"“{word}” was read as “{better}”" for word, better in slips.items())
             clock.lap("search")
             hits, sentences = self._ranked(found, understanding, k)
             clock.lap("rank")
         return Retrieval(question, hits, sentences, understanding, wanted, notes, clock.laps)
 
-    def _candidates(self, understanding: Understanding, width: int, only: Sequence[str] | None) -> dict[str, Fused]:
-        """The best passage of each candidate paper, by paper id, best first."""
+    def _candidates(self, understanding: Understanding, k: int, only: Sequence[str] | None) -> dict[str, Fused]:
+        """The best passage of each candidate paper, by paper id, best first: those worth reading for `k` hits."""
+        width = max(self._settings.candidates, k)
         topic = understanding.topic[:_LONGEST]
         vector = self._encoder.encode([topic], side="query")[0]
         known = bool(vector.any())
@@ -116,7 +118,9 @@ class Retriever:
         by_name = {
             key for name in understanding.names[:_NAMES] for key, _ in self._lexical.search(name, _BY_NAME, only=only)
         }
-        missing = sorted((lexical.keys() | by_name) - dense.keys())
+        # Reading a stored vector costs more than it is worth for a passage far down the other list.
+        first = {*list(lexical)[:_TRUE_COSINES], *by_name}
+        missing = sorted(first - dense.keys())
         if known and missing:
             dense |= {key: float(stored @ vector) for key, stored in self._dense.vectors(missing).items()}
         unranked = by_name - lexical.keys() - dense.keys()
@@ -124,15 +128,17 @@ class Retriever:
             lexical |= dict.fromkeys(unranked, min(lexical.values(), default=0.0))
         best: dict[str, Fused] = {}
         for item in fuse(dense, lexical, dense_weight=self._settings.dense_weight):
-            best.setdefault(item.id.rpartition("#")[0], item)
-        return best
+            best.setdefault(_paper_of(item.id), item)
+        fewest = max(_FEWEST, _POOL * k)
+        named = {_paper_of(key) for key in by_name}
+        return {key: item for at, (key, item) in enumerate(best.items()) if at < fewest or key in named}
 
     def _slips(self, topic: str, found: Mapping[str, Fused]) -> dict[str, str]:
         """Misspelt words of the topic, and what they were to be."""
         unknown = unknown_words(topic, self._lexical)
         if not unknown:
             return {}
-        near = self._catalog.papers(list(found)[:_NEAR]).values()
+        near = self._catalog.papers(list(found)).values()
         return corrections(unknown, [f"{paper.title} {paper.abstract}" for paper in near])
 
     def _ranked(
@@ -215,6 +221,10 @@ class _Clock:
     def lap(self, stage: str) -> None:
         now = time.perf_counter()
         self.laps[stage], self._last = now - self._last, now
+
+
+def _paper_of(passage_id: str) -> str:
+    return passage_id.rpartition("#")[0]
 
 
 def _ordered(scores: Mapping[str, float]) -> list[str]:

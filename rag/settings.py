@@ -29,48 +29,48 @@ class EmbeddingSettings(Section):
     base_url: str | None = None
     target: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
-    batch_size: int = Field(512, ge=1)
+    batch_size: int = Field(default=512, ge=1)
 
 
 class ChunkingSettings(Section):
     """Passage size in cl100k tokens, and how many sentences two neighbouring passages share."""
 
-    max_tokens: int = Field(512, ge=64, le=8192)
-    overlap_sentences: int = Field(1, ge=0, le=5)
+    max_tokens: int = Field(default=512, ge=64, le=8192)
+    overlap_sentences: int = Field(default=1, ge=0, le=5)
 
 
 class RetrievalSettings(Section):
     """Candidates a side, the weight of the dense score in the fusion (0..1), and papers kept for an answer."""
 
-    candidates: int = Field(100, ge=10, le=1000)
-    dense_weight: float = Field(0.6, ge=0.0, le=1.0)
-    papers: int = Field(8, ge=1, le=50)
-    diversity: float = Field(0.2, ge=0.0, le=1.0)
-    search_breadth: int = Field(400, ge=10, le=5000, description="HNSW ef_search")
+    candidates: int = Field(default=100, ge=10, le=1000)
+    dense_weight: float = Field(default=0.6, ge=0.0, le=1.0)
+    papers: int = Field(default=8, ge=1, le=50)
+    diversity: float = Field(default=0.2, ge=0.0, le=1.0)
+    search_breadth: int = Field(default=700, ge=10, le=5000, description="HNSW ef_search")
 
 
 class RerankSettings(Section):
     """An optional second look at the first `top` candidates."""
 
     kind: Literal["none", "sentences"] = "sentences"
-    top: int = Field(10, ge=2, le=200)
-    weight: float = Field(0.2, ge=0.0, le=1.0)
+    top: int = Field(default=8, ge=2, le=200)
+    weight: float = Field(default=0.2, ge=0.0, le=1.0)
 
 
 class GateSettings(Section):
     """Whether to abstain, and below which calibrated probability of being answerable (None: as calibrated)."""
 
     enabled: bool = True
-    threshold: float | None = Field(None, ge=0.0, le=1.0)
+    threshold: float | None = Field(default=None, ge=0.0, le=1.0)
 
 
 class AnswerSettings(Section):
     """How answers are made. `auto` uses the model when one is set up, else answers extractively."""
 
     mode: Literal["auto", "extractive", "llm"] = "auto"
-    max_sentences: int = Field(6, ge=1, le=12)
-    fall_back: bool = Field(True, description="answer extractively when the model fails")
-    min_support: float = Field(0.5, ge=0.0, le=1.0)
+    max_sentences: int = Field(default=6, ge=1, le=12)
+    fall_back: bool = Field(default=True, description="answer extractively when the model fails")
+    min_support: float = Field(default=0.5, ge=0.0, le=1.0)
 
 
 class LLMSettings(Section):
@@ -79,19 +79,19 @@ class LLMSettings(Section):
     kind: Literal["none", "openai", "openai-like"] = "none"
     model: str = "gpt-4o-mini"
     base_url: str | None = None
-    context_window: int = Field(16_000, ge=1024)
-    max_tokens: int = Field(700, ge=32)
-    temperature: float = Field(0.0, ge=0.0, le=2.0)
-    timeout: float = Field(60.0, gt=0)
-    retries: int = Field(2, ge=0, le=10)
+    context_window: int = Field(default=16_000, ge=1024)
+    max_tokens: int = Field(default=700, ge=32)
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+    timeout: float = Field(default=60.0, gt=0)
+    retries: int = Field(default=2, ge=0, le=10)
 
 
 class ChatSettings(Section):
     """Where the chat page listens."""
 
     host: str = "127.0.0.1"
-    port: int = Field(7860, ge=0, le=65535)
-    max_upload_mb: int = Field(200, ge=1)
+    port: int = Field(default=7860, ge=0, le=65535)
+    max_upload_mb: int = Field(default=200, ge=1)
 
 
 class Settings(Section):

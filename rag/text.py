@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _ABBREVIATIONS = frozenset(
     "e.g i.e etc vs cf al fig figs eq eqs sec no nos approx resp dr mr mrs ms prof st ref refs viz ca"
@@ -103,7 +103,7 @@ def stem(word: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _stemmer():  # noqa: ANN202 - PyStemmer ships no types
+def _stemmer() -> Any:
     import Stemmer
 
     return Stemmer.Stemmer("english")

@@ -24,7 +24,7 @@ PAIRS = [
     (
         "faithful",
         "word2vec",
-        "CBOW predicts a word from its surrounding words, while skip-gram does the reverse and predicts the surrounding words.",
+        "CBOW predicts a word from its surrounding words, whereas skip-gram predicts the surrounding words.",
     ),
     ("faithful", "word2vec", "Removing the hidden layer makes training of the word2vec models much cheaper."),
     ("faithful", "word2vec", "Skip-gram is better on the semantic part of the analogy test."),

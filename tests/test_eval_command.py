@@ -102,7 +102,7 @@ def test_follow_ups_are_asked_with_their_history(starter_folder: Path, tmp_path:
 
 
 def test_the_command_and_the_package_load_nothing_heavy():
-    heavy = "numpy scipy ir_measures chromadb llama_index pydantic rich.progress".split()
+    heavy = "numpy scipy ir_measures chromadb llama_index rich.progress".split()
     code = f"import sys, eval, eval.command; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

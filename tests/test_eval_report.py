@@ -50,8 +50,11 @@ class Tags(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.opened.append((tag, dict(attrs)))
-        if tag not in {"meta", "br", "input", "line", "circle", "path", "rect"}:
+        if tag not in {"meta", "br", "input"}:
             self.stack.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.opened.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
         assert self.stack.pop() == tag

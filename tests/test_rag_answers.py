@@ -21,9 +21,12 @@ from rag.questions import understand
 ALPHA = Paper(
     "alpha",
     "AlphaNet: Fast Image Classifiers",
-    "Image classifiers are slow. However, recent networks need many layers. To address this issue, in this paper, we propose"
-    " AlphaNet, a network that replaces half of its layers by lookups. Our method reaches 91.5% accuracy on CIFAR-10 and is"
-    " 3 times faster than ResNet-50. It does not need any labels for pre-training. This is achieved by hashing activations."
+    "Image classifiers are slow. However, recent networks need many layers. To address this issue, in this"
+    " paper, we propose"
+    " AlphaNet, a network that replaces half of its layers by lookups. Our method reaches 91.5% accuracy on"
+    " CIFAR-10 and is"
+    " 3 times faster than ResNet-50. It does not need any labels for pre-training. This is achieved by"
+    " hashing activations."
     " Code is available at https://github.com/alpha/net.",
     authors=("Ada Lovelace", "Alan Turing"),
     n_authors=2,
@@ -37,7 +40,8 @@ ALPHA = Paper(
 BETA = Paper(
     "beta",
     "Slow but Sure: A Study of Deep Image Classifiers",
-    "Depth is costly. We study image classifiers with up to 1,000 layers on CIFAR-10. We find that accuracy stops growing after"
+    "Depth is costly. We study image classifiers with up to 1,000 layers on CIFAR-10. We find that accuracy"
+    " stops growing after"
     " 200 layers. Moreover, we show that training time grows linearly with depth.",
     n_authors=1,
     date="--03-11",

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
+from rag.connection import Stop
 from rag.errors import ModelError, ModelRejected, ModelUnavailable
-from rag.llm import ChatModel, Message, Reply, Restart, Stop
+from rag.llm import ChatModel, Message, Reply, Restart
 from rag.settings import LLMSettings
 from tests import scripted_server as script
 from tests.scripted_server import serving
@@ -132,8 +133,9 @@ def test_passing_failure_is_tried_again(step):
 
 def test_tries_are_bounded():
     with serving(script.fails(503, headers={"Retry-After": "0"})) as server:
+        asked = model(server, retries=2)
         with pytest.raises(ModelUnavailable, match="HTTP 503"):
-            model(server, retries=2).complete(ASK)
+            asked.complete(ASK)
     assert len(server.requests) == 3
 
 
@@ -166,7 +168,7 @@ def test_refused_connection_says_so():
 def test_stall_is_bounded_even_when_the_server_keeps_the_stream_open(step):
     with serving(step) as server:
         began = time.monotonic()
-        with pytest.raises(ModelUnavailable, match="timeout is 0.5 s"):
+        with pytest.raises(ModelUnavailable, match=r"timeout is 0\.5 s"):
             text_of(model(server, timeout=0.5, retries=0).stream(ASK, Reply()))
     assert time.monotonic() - began < 3
 

@@ -257,7 +257,8 @@ def test_stream_never_shows_half_a_marker_or_a_dangling_one(readers, loopback, s
 @pytest.mark.loopback
 def test_links_images_and_html_of_the_model_are_removed(readers, loopback):
     said = (
-        "It took [3.5 days](https://evil.example/a?q=1) [1]. ![track](https://evil.example/pixel.png) <img src=x onerror=y> "
+        "It took [3.5 days](https://evil.example/a?q=1) [1]. ![track](https://evil.example/pixel.png) <img"
+        " src=x onerror=y> "
         "Visit https://evil.example/now or www.evil.example. <script>alert(1)</script><b>Done</b> if p < 0.05 [1]."
     )
     with serving(script.says(said)) as server:

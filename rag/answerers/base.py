@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rag.answers import Delta, Hit, Mode, Turn
 from rag.citations import DraftSentence
-from rag.llm import Stop
+from rag.connection import Stop
 
 if TYPE_CHECKING:
     from rag.evidence import ScoredSentence

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _THIS = r"(?:this|that|these|those|such|the above|the aforementioned|the said)"
 _PROBLEM = (
-    r"(?:(?:\w+[ -]){0,3}?(?:issues?|problems?|challenges?|limitations?|gaps?|ends?|goals?|aims?|shortcomings?|concerns?"
+    r"(?:(?:\w+[ -]){0,3}?(?:issues?|problems?|challenges?|limitations?|gaps?|ends?|goals?|aims?"
+    r"|shortcomings?|concerns?"
     r"|questions?|drawbacks?|difficult(?:y|ies)|needs?|bottlenecks?|obstacles?|deficienc(?:y|ies)|weakness(?:es)?"
     r"|observations?|insights?|findings?|regards?|purpose|motivation|ideas?|analys[ie]s|results?|approach|way|light))"
 )
@@ -32,40 +33,55 @@ _OPENINGS = re.compile(
     r"|instead|on the other hand|on the one hand|in contrast|by contrast|conversely|nevertheless|nonetheless|yet"
     r"|similarly|likewise|for this reason|for these reasons|in response|in turn|in light of this|in view of this"
     r"|for example|for instance|here|now|in general|more generally|more importantly|most importantly|further|even so"
-    r"|that said|that is|in other words|as expected|at the same time|along the way|on top of (?:this|that)|in so doing)\s*,"
-    r"|(?:to|by|in order to)\s+(?:(?:\w+ly|help|better|further)\s+)?(?:address|tackl|solv|overcom|mitigat|alleviat|remed|resolv|bridg|fill|achiev"
+    r"|that said|that is|in other words|as expected|at the same time|along the way|on top of (?:this|that)"
+    r"|in so doing)\s*,"
+    r"|(?:to|by|in order to)\s+(?:(?:\w+ly|help|better|further)\s+)?(?:address|tackl|solv|overcom|mitigat"
+    r"|alleviat|remed|resolv|bridg|fill|achiev"
     r"|meet|handl|reliev|counter|fix|answer|combat|circumvent|deal\w* with|attain|facilitat|avoid|reach|fulfil)\w*"
     rf"\s+{_THIS}\b(?:\s+{_PROBLEM})?\s*,"
-    rf"|(?:motivated|inspired|guided|driven|based|building|built|in light|drawing|informed|armed)(?:\s+(?:by|on|of|upon|with))?"
+    rf"|(?:motivated|inspired|guided|driven|based|building|built|in light|drawing|informed|armed)(?:\s+(?:by"
+    rf"|on|of|upon|with))?"
     rf"\s+{_THIS}\b(?:\s+{_PROBLEM})?\s*,"
     rf"|(?:with|for|from|towards?|given|under|in)\s+(?:this|these)\s+{_PROBLEM}(?:\s+in mind)?\s*,"
-    r"|in (?:this|the (?:present|current)|our) (?:\w+ )?(?:paper|work|study|article|report|survey|thesis|letter|manuscript|research"
+    r"|in (?:this|the (?:present|current)|our) (?:\w+ )?(?:paper|work|study|article|report|survey|thesis"
+    r"|letter|manuscript|research"
     r"|contribution|note|tutorial|paper and \w+)\s*,?(?=\s)"
     r"|here(?=\s+we\b)"
     r")\s*",
     re.IGNORECASE,
 )
 _UNSURE_FIRST_PERSON = re.compile(r"\b(?:ourselves|I|my|me|myself|let us|let's|each of us|most of us)\b")
-_METHOD = r"(?:method|model|approach|framework|algorithm|system|architecture|technique|strategy|pipeline|network|solution|scheme|paradigm)"
+_METHOD = (
+    r"(?:method|model|approach|framework|algorithm|system|architecture|technique|strategy|pipeline|network"
+    r"|solution|scheme|paradigm)"
+)
 _OURS = re.compile(
-    rf"^(?:Our|The proposed|This|Our proposed|The resulting|This (?:new|novel|simple)|The (?:new|novel)|The (?:introduced|presented))"
-    rf"\s+{_METHOD}(?=\s+(?:\w+ly\s+|also\s+)?(?:is|has|can|does|achiev|outperform|improv|us|leverag|consist|yield|enabl"
+    rf"^(?:Our|The proposed|This|Our proposed|The resulting|This (?:new|novel|simple)|The (?:new|novel)"
+    rf"|The (?:introduced|presented))"
+    rf"\s+{_METHOD}(?=\s+(?:\w+ly\s+|also\s+)?(?:is|has|can|does|achiev|outperform|improv|us|leverag|consist"
+    rf"|yield|enabl"
     rf"|reduc|provid|obtain|show|demonstrat|learn|requir|allow|combin|exploit|employ|surpass|produc|generat|work|take"
     rf"|reach|deliver|incorporat|introduc|offer|support|rel[iy]))",
 )
 _IT = re.compile(
-    r"^(?:It|This|They|These|Those|Such|That|He|She|Both|The former|The latter|Each|Its|Their|This is|Doing so)\b(?!\s*,)"
+    r"^(?:It|This|They|These|Those|Such|That|He|She|Both|The former|The latter|Each|Its|Their|This is"
+    r"|Doing so)\b(?!\s*,)"
 )
 _EXPLETIVE = re.compile(
-    r"^It\s+(?:is|was|remains|has been|seems|appears|turns out)\s+(?:\w+ly\s+|also\s+|well\s+|often\s+|still\s+|not\s+|therefore\s+)?"
-    r"(?:known|possible|impossible|important|difficult|hard|unclear|shown|crucial|essential|necessary|critical|desirable"
-    r"|challenging|believed|argued|common|natural|easy|clear|that|to be|found|observed|proved|proven|vital|unknown|evident)\b"
+    r"^It\s+(?:is|was|remains|has been|seems|appears|turns out)\s+(?:\w+ly\s+|also\s+|well\s+|often\s+"
+    r"|still\s+|not\s+|therefore\s+)?"
+    r"(?:known|possible|impossible|important|difficult|hard|unclear|shown|crucial|essential|necessary"
+    r"|critical|desirable"
+    r"|challenging|believed|argued|common|natural|easy|clear|that|to be|found|observed|proved|proven|vital"
+    r"|unknown|evident)\b"
 )
 _THIS_PAPER = re.compile(
-    r"^(?:This|The present|The current) (?:paper|work|study|article|survey|report|thesis|tutorial|research|letter|review)\b"
+    r"^(?:This|The present|The current) (?:paper|work|study|article|survey|report|thesis|tutorial|research"
+    r"|letter|review)\b"
 )
 _DANGLING_INSIDE = re.compile(
-    r"^(?:By|With|Using|Through|Via|Under|Given|On|In|For|From|After|Unlike|Among|Despite|Because of|Due to|Following|To \w+|As)"
+    r"^(?:By|With|Using|Through|Via|Under|Given|On|In|For|From|After|Unlike|Among|Despite|Because of|Due to"
+    r"|Following|To \w+|As)"
     r"\s+(?:\w+ing\s+)?(?:this|these|those|such|it|them|both)\b",
 )
 _COINED = re.compile(

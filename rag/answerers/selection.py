@@ -60,7 +60,8 @@ class Chooser:
             likely = self._model.probability(its_signs)
             likely *= 0.5 if len(text.words(item.text)) < 5 else 1.0
             likely *= 0.3 if item.text.rstrip().endswith("?") else 1.0
-            likely *= 0.1 if its_signs["announcement"] and self._kind != "code" else 1.0
+            if its_signs["announcement"]:  # a matter of course that no case teaches: wanted when asked for, else not
+                likely = max(likely, 0.9) if self._kind == "code" else 0.1 * likely
             self._likely[item.paper_id, item.ordinal] = likely
 
     def likelihood(self, item: ScoredSentence) -> float:

@@ -30,7 +30,8 @@ _RESULT = re.compile(
     re.I,
 )
 _METHOD = re.compile(
-    r"\b(?:propos|present|introduc|develop|devis|leverag|design|employ|consist|combin|learn|train|build|use[sd]?\b|using"
+    r"\b(?:propos|present|introduc|develop|devis|leverag|design|employ|consist|combin|learn|train|build"
+    r"|use[sd]?\b|using"
     r"|by \w+ing|via\b|based on|we \w+)\w*",
     re.I,
 )
@@ -61,7 +62,8 @@ _ASKS: tuple[tuple[str, re.Pattern[str]], ...] = (
         "number",
         re.compile(
             r"\bhow (?:many|much|large|big|long|often|fast|far|high|small|old)\b|\bby what\b"
-            r"|\b(?:what|which) (?:\w+ )?(?:share|percentage|factor|number|fraction|proportion|accuracy|score|rate|size|speed\w*"
+            r"|\b(?:what|which) (?:\w+ )?(?:share|percentage|factor|number|fraction|proportion|accuracy"
+            r"|score|rate|size|speed\w*"
             r"|fid|bleu|f1|error|ratio|amount|rank)\b",
             re.I,
         ),
@@ -81,7 +83,8 @@ _ASKS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "result",
         re.compile(
-            r"\b(?:results?|performance|perform|accura\w+|scores?|outperform|better|improve\w*|gain|compare\w*|evaluat\w+"
+            r"\b(?:results?|performance|perform|accura\w+|scores?|outperform|better|improve\w*|gain"
+            r"|compare\w*|evaluat\w+"
             r"|benchmarks?|datasets?|tested|experiments?|beat|how (?:well|good|accurate))\b",
             re.I,
         ),

@@ -29,21 +29,25 @@ def ingest(
     as_json: bool,
     folder: str | None,
     configs: tuple[str, ...],
-) -> None:
+) -> int:
     """Read papers from files, folders or addresses; PATH - reads pasted text from standard input."""
     from rag.cli.terminal import progress_bar, show_report
 
     if not paths and not starter:
         raise click.UsageError("give one or more paths, or --starter")
-    inputs = [*paths, *([_starter_path()] if starter else [])]
+    inputs = [*(path for path in paths if path != "-"), *([_starter_path()] if starter else [])]
+    pasted = click.get_text_stream("stdin", encoding="utf-8", errors="replace").read() if "-" in paths else None
     declared = _columns(columns)
     with open_with(folder, configs) as library:
         with progress_bar(enabled=not as_json) as progress:
-            report = library.ingest(inputs, format=format_name, columns=declared, sync=sync, progress=progress)
+            report = library.ingest(
+                inputs, text=pasted, format=format_name, columns=declared, sync=sync, progress=progress
+            )
         if as_json:
             click.echo(json.dumps(report.as_json(), ensure_ascii=False))
         else:
             show_report(report, library.folder)
+    return 0 if report.parsed else 1
 
 
 @click.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,7 +68,7 @@ def show_report(report: IngestReport, folder: Path, *, console: Console | None =
 
 
 @contextmanager
-def progress_bar(*, enabled: bool = True) -> Iterator[Callable[[IngestProgress], None] | None]:
+def progress_bar(*, enabled: bool = True) -> Generator[Callable[[IngestProgress], None] | None]:
     """A progress bar on standard error with rate and time left; nothing when that is not a terminal."""
     console = Console(stderr=True)
     if not (enabled and console.is_terminal):

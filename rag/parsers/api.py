@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from rag.errors import InputError
+from rag.errors import InputError, UsageError
 from rag.papers import Reject
 from rag.parsers.base import Format, Item, Notice
 from rag.parsers.detect import detect
@@ -17,7 +17,7 @@ FORMATS: dict[str, str] = {name: entry.description for name, entry in TABLE.item
 """Names for `format=` and what each of them is."""
 
 SUFFIXES = frozenset(
-    [".txt", ".md", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".bib", ".bibtex", ".ris", ".xml", ".atom"]
+    ".txt .md .json .jsonl .ndjson .csv .tsv .bib .bibtex .ris .xml .atom".split()
 )
 """What `expand` takes from a folder, each also with .gz behind it."""
 
@@ -123,11 +123,11 @@ def _known(entry: Path) -> bool:
 
 def _opened(source: Source, name: str | None, columns: Mapping[str, str | int] | None) -> Parse:
     if name is not None and name not in TABLE:
-        raise InputError(f"no format is called {name!r}; known formats: {', '.join(TABLE)}")
+        raise UsageError(f"no format is called {name!r}; known formats: {', '.join(TABLE)}")
     chosen, wanted = TABLE[name or detect(source)], columns or {}
     unknown = [field for field in wanted if field not in FIELDS]
     if unknown:
-        raise InputError(f"no field is called {unknown[0]!r}; fields: {', '.join(sorted(FIELDS))}")
+        raise UsageError(f"no field is called {unknown[0]!r}; fields: {', '.join(sorted(FIELDS))}")
     if chosen.check:
         chosen.check(source, wanted)
     return Parse(source, chosen, wanted, detected=name is None)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import html
 import re
 
+# Windows-1252 read as Latin-1 leaves dashes and quotes as C1 control characters: these are what was meant.
+_WINDOWS = {code: bytes([code]).decode("cp1252", "replace").replace("\ufffd", "") for code in range(0x80, 0xA0) if code != 0x85}
 _UNWANTED = re.compile(
-    r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u200e\u200f\u2060\ufeff\ud800-\udfff\ufffe\uffff]+"
+    r"[\x00-\x08\x0e-\x1b\x7f\u00ad\u200b\u200e\u200f\u2060\ufeff\ud800-\udfff\ufffe\uffff]+"
 )
 _TAGS = (
     "p|i|b|u|a|em|strong|sub|sup|br|span|div|title|sec|italic|bold|sc|tt|code|list|list-item|label|ul|ol|li|h[1-6]"
@@ -31,7 +33,7 @@ def tidy(text: str) -> str:
         if "  " not in text:
             return text.strip(" ")
     else:
-        text = _UNWANTED.sub("", text)
+        text = _UNWANTED.sub("", text).translate(_WINDOWS)
     return " ".join(text.split())
 
 

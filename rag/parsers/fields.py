@@ -39,29 +39,8 @@ FIELDS = frozenset(_NAMES)
 
 # Of two columns that mean the same, the one with the better name wins; these names are the weaker ones.
 _WEAK = frozenset(
-    [
-        "name",
-        "paper",
-        "description",
-        "snippet",
-        "source",
-        "score",
-        "stars",
-        "da",
-        "y1",
-        "dateadded",
-        "updated",
-        "updatedate",
-        "publication",
-        "href",
-        "site",
-        "displayname",
-        "summary",
-        "forum",
-        "t2",
-        "links",
-        "key",
-    ]
+    "name paper description snippet source score stars da y1 dateadded updated updatedate publication"
+    " href site displayname summary forum t2 links key".split()
 )
 
 

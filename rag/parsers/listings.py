@@ -23,7 +23,9 @@ TAIL = re.compile(
 _HEAD = re.compile(r"(?:(?P<upvotes>\d{1,6})|[-–—])\s+(?=\S)")
 _LABEL = re.compile(r"(?:#{1,6}\s*)?\**(?P<label>title|abstract|summary|authors?)\**\s*(?:[:.]\**\s*|$)", re.IGNORECASE)
 _HEADING = re.compile(r"#{1,6}\s+(?P<text>.*?)\s*#*$")
-_RANK = re.compile(r"(?:\d{1,4}[.)]|\[\d{1,4}\]|[-*•])\s+(?=\S)")
+_RANK = re.compile(r"^(?:\d{1,4}[.)]|\[\d{1,4}\]|[-*•])\s+(?=\S)")
+_SURELY_ABSTRACT = 170
+_PARAGRAPH, _ABSTRACT = 600, 3_000  # characters of a paragraph of an abstract, and of the whole, where they are joined
 Columns = Mapping[str, str | int]
 
 
@@ -169,11 +171,15 @@ class Pairing:
         self._last = replace(self._last, n_authors=int(tail["authors"]), date=date, year=year, comments=comments)
 
     def _is_abstract(self, line: str) -> bool:
-        if self._expects_abstract or furniture.kind(line) is Kind.ABSTRACT:
+        """Judged by the line and its place: a title may hold sentences, and a short abstract follows its title."""
+        if self._expects_abstract or (self._joins and self._continues(line)):
             return True
-        if self._joins and self._last is not None and not self._waiting and line.endswith((".", "!")):
-            return True
+        if furniture.kind(line) is Kind.ABSTRACT:
+            return bool(self._waiting) or len(line) >= _SURELY_ABSTRACT
         return bool(self._waiting) and furniture.is_sentence(line)
+
+    def _continues(self, line: str) -> bool:
+        return self._last is not None and not self._waiting and line.endswith((".", "!"))
 
     def _title(self, number: int, line: str, *, sure: bool) -> Iterator[Record | Reject]:
         yield from self._flush()
@@ -186,7 +192,7 @@ class Pairing:
 
     def _abstract(self, number: int, line: str) -> Iterator[Record | Reject]:
         self._expects_abstract = False
-        if self._joins and not self._waiting and self._last is not None and self._last.title:
+        if self._is_next_paragraph(line) and self._last is not None:
             self._last = replace(self._last, abstract=f"{self._last.abstract} {line}".strip())
             return
         yield from self._flush()
@@ -199,6 +205,13 @@ class Pairing:
             self._last = made
         else:
             yield made
+
+    def _is_next_paragraph(self, line: str) -> bool:
+        """Whether a paragraph goes on with the last abstract, and is no (untitled) abstract of its own."""
+        last = self._last
+        if not self._joins or self._waiting or last is None or not last.title:
+            return False
+        return len(line) <= _PARAGRAPH and len(last.abstract) + len(line) <= _ABSTRACT
 
     def _settle(self) -> tuple[_Title | None, str]:
         """The title of the abstract that came, and its authors' line; takes both from the waiting lines."""

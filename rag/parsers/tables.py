@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from rag.errors import InputError
 from rag.papers import Record, Reject, SourceRef
 from rag.parsers.base import MAX_ABSTRACT
+from rag.parsers.clean import tidy
 from rag.parsers.fields import assign, field_of
 from rag.parsers.reading import Line, Source
 from rag.parsers.records import build
@@ -181,7 +182,7 @@ def _is_whole(fields: Mapping[str, str], places: Places) -> bool:
 
 def _places(source: Source, cells: list[str], columns: Columns) -> tuple[Places, bool]:
     """Which cell means what, and whether this first row is a header."""
-    names = tuple(cell.strip().strip('"') for cell in cells)
+    names = tuple(tidy(cell).strip('"') for cell in cells)
     numbered = {name: int(column) - 1 for name, column in columns.items() if str(column).isdigit()}
     if columns and len(numbered) == len(columns):
         _check(columns, [name for name, index in numbered.items() if not 0 <= index < len(names)], names, source)

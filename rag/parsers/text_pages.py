@@ -17,6 +17,7 @@ _UNWRAPPED = 250
 _SLACK = 12
 _FEW_LINES = 4
 _LONG_WORD = 3
+_MAX_TITLE_LINES = 3
 
 
 class _Paragraph(NamedTuple):
@@ -60,10 +61,10 @@ def _paragraphs(block: list[Line]) -> Iterator[_Paragraph]:
     if underlined:
         yield _Paragraph(block[0].number, block[0].text, heading=True)
         block = block[2:]
-    elif _begins_with_title(block):
-        yield _Paragraph(block[0].number, block[0].text, heading=False)
-        block = block[1:]
-    width = max((len(line.text) for line in block), default=0)
+    elif count := _title_lines(block):
+        yield _Paragraph(block[0].number, " ".join(line.text for line in block[:count]), heading=False)
+        block = block[count:]
+    width = _width(block)
     held: list[str] = []
     first = 0
     for index, (number, text) in enumerate(block):
@@ -82,17 +83,28 @@ def _paragraphs(block: list[Line]) -> Iterator[_Paragraph]:
             held = []
 
 
-def _begins_with_title(block: list[Line]) -> bool:
-    """Whether the first line of wrapped text is a title that fills it: in Title Case or with a colon, ending where the splitter
-    would end it."""
-    if len(block) < _FEW_LINES or not block[1].text[0].isupper():
-        return False
-    words = [word for word in block[0].text.split() if len(word) > _LONG_WORD and word[0].isalpha()]
+def _width(block: list[Line]) -> int:
+    """The width that a block was wrapped to. Not its longest line: a formula or an address may stand out."""
+    lengths = sorted(len(line.text) for line in block)
+    return lengths[len(lengths) * 4 // 5] if lengths else 0
+
+
+def _title_lines(block: list[Line]) -> int:
+    """How many lines at the start of wrapped text are its title: in Title Case or with a colon, ending at a line's
+    end, and where the splitter would end it. 0 when there is none."""
+    if len(block) < _FEW_LINES:
+        return 0
+    title = TitleSplitter.load().split(" ".join(line.text for line in block[:40]))[0]
+    for count in range(1, _MAX_TITLE_LINES + 1):
+        if " ".join(line.text for line in block[:count]) == title:
+            return count if _reads_like_title(title) else 0
+    return 0
+
+
+def _reads_like_title(text: str) -> bool:
+    words = [word for word in text.split() if len(word) > _LONG_WORD and word[0].isalpha()]
     capitals = sum(word[0].isupper() for word in words)
-    if not words or (capitals * 3 < len(words) * 2 and ": " not in block[0].text):
-        return False
-    start = " ".join(line.text for line in block[:40])
-    return TitleSplitter.load().split(start)[0] == block[0].text
+    return bool(words) and not text.endswith(".") and (capitals * 3 >= len(words) * 2 or ": " in text)
 
 
 def _underlined(block: list[Line]) -> bool:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import threading
-import warnings
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rag.errors import LibraryDamaged, LibraryError, LibraryLocked, LibraryMismatch
+from rag.errors import LibraryError, LibraryMismatch
+from rag.stores.chroma import Scored, Session, access, explained
 from rag.stores.exact import ExactSearch
 
 if TYPE_CHECKING:
     from rag.interfaces import Vectors
 
-Scored = tuple[str, float]
-
-COLLECTION = "passages"
-# By measurement (eval/bench/indexes.py): a denser graph costs more at every insert than it saves in searches.
-NEIGHBOURS = 16
-CONSTRUCTION_BREADTH = 100
 _FETCHED = 400  # so many vectors are read from Chroma in less time than it takes to search with a list of ids
 _SMALL = 2_000  # up to so many vectors are searched exactly: as fast, and HNSW can lose outliers among near-duplicates
+_WRITTEN_AT_ONCE = 1_000  # so that other processes need not wait long to open the index
+_PAUSE = 0.005  # seconds in which they get their turn
 _LOADED_AT_ONCE = 500  # few enough that searches in other threads do not wait long
 
 
@@ -52,24 +49,20 @@ class ChromaIndex:
         self._large = False
         self._exact: ExactSearch | None = None
         self._loader: threading.Thread | None = None
-        self._session: _Session | None = self._open()
+        with self._alone():
+            self._session: Session | None = self._open()
 
     def upsert(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Add or replace vectors, float32 (len(ids), dimension); of an id given twice the last one counts."""
         self._check(vectors, len(ids))
         last = {passage_id: row for row, passage_id in enumerate(ids)}
         unique, rows = list(last), list(last.values())
-        with self._used(writes=True) as session:
-            for start in range(0, len(unique), session.batch):
-                part = slice(start, start + session.batch)
-                session.put(unique[part], vectors[rows[part]])
+        self._write(len(unique), lambda session, part: session.put(unique[part], vectors[rows[part]]))
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove vectors; unknown ids are passed over."""
         unique = list(dict.fromkeys(ids))
-        with self._used(writes=True) as session:
-            for start in range(0, len(unique), session.batch):
-                session.collection.delete(ids=unique[start : start + session.batch])
+        self._write(len(unique), lambda session, part: session.remove(unique[part]))
 
     def search(self, vector: Vectors, k: int, *, only: Sequence[str] | None = None) -> list[Scored]:
         """At most k (passage id, cosine), best first; `only` restricts to those ids, unknown ones ignored."""
@@ -109,7 +102,9 @@ class ChromaIndex:
 
     def reopen(self) -> None:
         """See what other processes have written; searches under way finish on the old view."""
-        self._replace(self._open())
+        with self._alone():
+            session = self._open()
+        self._replace(session)
 
     def close(self) -> None:
         """Let go of the folder; searches under way finish first. Closing twice does no harm."""
@@ -176,9 +171,26 @@ class ChromaIndex:
             ids.extend(part["ids"])
         return ExactSearch(ids, matrix)
 
-    def _open(self) -> _Session:
-        with _explained(self._folder):
-            session = _Session(self._folder, self._search_breadth)
+    def _write(self, size: int, work: Callable[[Session, slice], None]) -> None:
+        for start in range(0, size, _WRITTEN_AT_ONCE):
+            if start:
+                time.sleep(_PAUSE)
+            with self._alone():
+                with self._used() as session:
+                    stale = session.stale()
+                if stale:
+                    self._replace(self._open())
+                with self._used(writes=True) as session:
+                    work(session, slice(start, start + _WRITTEN_AT_ONCE))
+                    session.stamp()
+
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        with explained(self._folder), access(self._folder):
+            yield
+
+    def _open(self) -> Session:
+        session = Session(self._folder, self._search_breadth)
         if session.dimension not in (None, self._dimension):
             session.stop()
             raise LibraryMismatch(
@@ -187,7 +199,7 @@ class ChromaIndex:
             )
         return session
 
-    def _replace(self, session: _Session | None) -> None:
+    def _replace(self, session: Session | None) -> None:
         with self._lock:
             old, self._session = self._session, session
             self._changed()
@@ -199,7 +211,7 @@ class ChromaIndex:
             old.stop()
 
     @contextmanager
-    def _used(self, *, writes: bool = False) -> Generator[_Session]:
+    def _used(self, *, writes: bool = False) -> Generator[Session]:
         with self._lock:
             session = self._session
             if session is None:
@@ -208,7 +220,7 @@ class ChromaIndex:
             if writes:
                 self._changed()
         try:
-            with _explained(self._folder):
+            with explained(self._folder):
                 yield session
         finally:
             with self._lock:
@@ -235,97 +247,3 @@ class ChromaIndex:
             )
         if not np.isfinite(vectors).all():
             raise ValueError("a vector holds NaN or infinity")
-
-
-class _Session:
-    """One opened Chroma collection. Sessions share nothing, not even on the same folder.
-
-    `chromadb.PersistentClient` would share one system per folder and process, which never sees what other
-    processes add; its cache can only be cleared for all folders at once. So the system is made here.
-    """
-
-    def __init__(self, folder: Path, search_breadth: int) -> None:
-        from chromadb.api import ServerAPI
-        from chromadb.api.models.Collection import Collection
-        from chromadb.config import Settings, System
-
-        folder.mkdir(parents=True, exist_ok=True)
-        settings = Settings(is_persistent=True, persist_directory=str(folder), anonymized_telemetry=False)
-        self.users = 0
-        self.retired = False
-        self._system = System(settings)
-        server = self._system.instance(ServerAPI)
-        self._system.start()
-        hnsw: Any = {
-            "space": "cosine",
-            "max_neighbors": NEIGHBOURS,
-            "ef_construction": CONSTRUCTION_BREADTH,
-            "ef_search": search_breadth,
-        }
-        model = server.get_or_create_collection(COLLECTION, configuration={"hnsw": hnsw})
-        self.collection = Collection(client=server, model=model, embedding_function=None)
-        self.batch = server.get_max_batch_size()
-        self.dimension: int | None = model.dimension
-        found: Any = model.configuration_json["hnsw"]
-        if found["ef_search"] != search_breadth:
-            with warnings.catch_warnings():  # Chroma's own words about its stored configuration
-                warnings.simplefilter("ignore", DeprecationWarning)
-                self.collection.modify(configuration={"hnsw": {"ef_search": search_breadth}})
-        if self.dimension:
-            # Chroma reads its graph when first asked; a damaged one is to be known now, not in the middle of work.
-            self.collection.query(query_embeddings=[[0.0] * self.dimension], n_results=1, include=[])
-
-    def put(self, ids: list[str], vectors: Vectors) -> None:
-        """Add vectors. Those that exist are deleted first: replacing in place takes twice as long."""
-        existing = self.collection.get(ids=ids, include=[])["ids"]
-        if existing:
-            self.collection.delete(ids=existing)
-        self.collection.upsert(ids=ids, embeddings=vectors)
-
-    def query(self, vector: Vectors, k: int, *, only: list[str] | None = None) -> list[Scored]:
-        found = self.collection.query(
-            query_embeddings=vector.reshape(1, -1), n_results=k, ids=only, include=["distances"]
-        )
-        distances = (found["distances"] or [[]])[0]
-        return [(passage_id, 1.0 - far) for passage_id, far in zip(found["ids"][0], distances, strict=True)]
-
-    def query_only(self, vector: Vectors, k: int, only: list[str]) -> list[Scored]:
-        from chromadb.errors import InternalError
-
-        try:
-            return self.query(vector, k, only=only)
-        except InternalError as error:
-            if "finding id" not in str(error):
-                raise
-        # Chroma refuses a query that names an unknown id.
-        existing = set(self.collection.get(include=[])["ids"])
-        known = [passage_id for passage_id in only if passage_id in existing]
-        return self.query(vector, k, only=known) if known else []
-
-    def stop(self) -> None:
-        self._system.stop()
-
-
-@contextmanager
-def _explained(folder: Path) -> Generator[None]:
-    """Chroma's errors as ours: they carry no types that tell a full disk from a damaged file."""
-    try:
-        yield
-    except LibraryError:
-        raise
-    except BaseException as error:
-        said = f"{type(error).__module__}.{type(error).__name__}: {error}"
-        if not said.startswith(("chromadb", "pyo3_runtime", "builtins.PermissionError", "builtins.OSError")):
-            raise
-        raise _mapped(folder, said) from error
-
-
-def _mapped(folder: Path, said: str) -> LibraryError:
-    lowered = said.lower()
-    if "database is locked" in lowered:
-        return LibraryLocked(f"another process is writing to {folder}; try again when it is done")
-    if "disk is full" in lowered or "no space left" in lowered:
-        return LibraryError(f"no space left on the disk of {folder}; make room and repeat the command")
-    if "readonly" in lowered or "permission denied" in lowered or "read-only" in lowered:
-        return LibraryError(f"{folder} cannot be written; check its permissions")
-    return LibraryDamaged(f"{folder} cannot be read ({' '.join(said.split())[:200]}); run: citewise rebuild")

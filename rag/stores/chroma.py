@@ -1,0 +1,178 @@
+"""One opened Chroma collection: how it is opened, written and read safely beside other threads and processes."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import LibraryDamaged, LibraryError, LibraryLocked
+
+if TYPE_CHECKING:
+    from rag.interfaces import Vectors
+
+Scored = tuple[str, float]
+
+COLLECTION = "passages"
+# By measurement (eval/bench/indexes.py): a denser graph costs more at every insert than it saves in searches.
+NEIGHBOURS = 16
+CONSTRUCTION_BREADTH = 100
+_DATABASE = "chroma.sqlite3"
+_FULL = 64 * 2**20  # bytes left on a disk where a failure is taken for want of room
+
+
+class Session:
+    """One opened Chroma collection. Sessions share nothing, not even on the same folder.
+
+    `chromadb.PersistentClient` would share one system per folder and process, which never sees what other
+    processes add; its cache can only be cleared for all folders at once. So the system is made here.
+
+    Chroma saves its graph in place, so a session must be opened, and written to, while no other process writes
+    (`access`); and one that is older than the last write must not be written to (`stale`), for it would save its
+    own graph over the newer one.
+    """
+
+    def __init__(self, folder: Path, search_breadth: int) -> None:
+        from chromadb.api import ServerAPI
+        from chromadb.api.models.Collection import Collection
+        from chromadb.config import Settings, System
+
+        self.users = 0
+        self.retired = False
+        self._folder = folder
+        _check_graph(folder)
+        settings = Settings(is_persistent=True, persist_directory=str(folder), anonymized_telemetry=False)
+        self._system = System(settings)
+        server = self._system.instance(ServerAPI)
+        self._system.start()
+        try:
+            hnsw: Any = {
+                "space": "cosine",
+                "max_neighbors": NEIGHBOURS,
+                "ef_construction": CONSTRUCTION_BREADTH,
+                "ef_search": search_breadth,
+            }
+            model = server.get_or_create_collection(COLLECTION, configuration={"hnsw": hnsw})
+            self.collection = Collection(client=server, model=model, embedding_function=None)
+            self.batch = server.get_max_batch_size()
+            self.dimension: int | None = model.dimension
+            self._prepare(model.configuration_json["hnsw"]["ef_search"], search_breadth)
+        except BaseException:
+            self.stop()
+            raise
+        self.stamp()
+
+    def _prepare(self, stored_breadth: int, search_breadth: int) -> None:
+        if stored_breadth != search_breadth:
+            with warnings.catch_warnings():  # Chroma's own words about its stored configuration
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self.collection.modify(configuration={"hnsw": {"ef_search": search_breadth}})
+        if self.dimension:
+            # Chroma reads its graph when first asked; a damaged one is to be known now, not in the middle of work.
+            self.collection.query(query_embeddings=[[0.0] * self.dimension], n_results=1, include=[])
+
+    def stamp(self) -> None:
+        """Note the state of the files as the one that this session knows."""
+        self._stamp = self._state()
+
+    def stale(self) -> bool:
+        """Whether the files were written to by another session since the last `stamp`."""
+        return self._stamp != self._state()
+
+    def _state(self) -> tuple[int, int]:
+        state = (self._folder / _DATABASE).stat()
+        return state.st_mtime_ns, state.st_size
+
+    def put(self, ids: list[str], vectors: Vectors) -> None:
+        """Add vectors. Those that exist are deleted first: replacing in place takes twice as long."""
+        existing = self.collection.get(ids=ids, include=[])["ids"]
+        if existing:
+            self.collection.delete(ids=existing)
+        self.collection.upsert(ids=ids, embeddings=vectors)
+
+    def remove(self, ids: list[str]) -> None:
+        """Delete vectors; unknown ids are passed over."""
+        self.collection.delete(ids=ids)
+
+    def query(self, vector: Vectors, k: int, *, only: list[str] | None = None) -> list[Scored]:
+        """At most k (id, cosine) by Chroma's graph; every id of `only` must exist."""
+        found = self.collection.query(
+            query_embeddings=vector.reshape(1, -1), n_results=k, ids=only, include=["distances"]
+        )
+        distances = (found["distances"] or [[]])[0]
+        return [(passage_id, 1.0 - far) for passage_id, far in zip(found["ids"][0], distances, strict=True)]
+
+    def query_only(self, vector: Vectors, k: int, only: list[str]) -> list[Scored]:
+        """As `query`; ids of `only` that do not exist are ignored."""
+        from chromadb.errors import InternalError
+
+        try:
+            return self.query(vector, k, only=only)
+        except InternalError as error:
+            if "finding id" not in str(error):
+                raise
+        # Chroma refuses a query that names an unknown id.
+        existing = set(self.collection.get(include=[])["ids"])
+        known = [passage_id for passage_id in only if passage_id in existing]
+        return self.query(vector, k, only=known) if known else []
+
+    def stop(self) -> None:
+        """Release the files."""
+        self._system.stop()
+
+
+@contextmanager
+def access(folder: Path) -> Generator[None]:
+    """Keeps other processes and threads from opening or writing the folder meanwhile."""
+    from filelock import FileLock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "access.lock", poll_interval=0.002):
+        yield
+
+
+def _check_graph(folder: Path) -> None:
+    """Raise LibraryDamaged when a graph's files are shorter than its header says.
+
+    A writer killed while it saved them leaves such files, and Chroma's native code may crash on them. The layout is
+    hnswlib's: version, then as 64-bit numbers offset, capacity, elements, bytes an element.
+    """
+    for header in folder.glob("*/header.bin"):
+        fields = header.read_bytes()[:36]
+        if len(fields) < 36:
+            raise LibraryDamaged(f"{header} is cut short; run: citewise rebuild")
+        version, _, _, elements, size = struct.unpack("<iQQQQ", fields)
+        wanted = {"data_level0.bin": elements * size, "length.bin": elements * 4, "link_lists.bin": 0}
+        for name, least in wanted.items():
+            file = header.with_name(name)
+            if version == 1 and (not file.is_file() or file.stat().st_size < least):
+                raise LibraryDamaged(f"{file} is cut short; run: citewise rebuild")
+
+
+@contextmanager
+def explained(folder: Path) -> Generator[None]:
+    """Chroma's errors as ours: they carry no types that tell a full disk from a damaged file."""
+    try:
+        yield
+    except LibraryError:
+        raise
+    except BaseException as error:
+        said = f"{type(error).__module__}.{type(error).__name__}: {error}"
+        if not said.startswith(("chromadb", "pyo3_runtime", "builtins.PermissionError", "builtins.OSError")):
+            raise
+        raise _mapped(folder, said) from error
+
+
+def _mapped(folder: Path, said: str) -> LibraryError:
+    lowered = said.lower()
+    if "database is locked" in lowered:
+        return LibraryLocked(f"another process is writing to {folder}; try again when it is done")
+    if "disk is full" in lowered or "no space left" in lowered or shutil.disk_usage(folder).free < _FULL:
+        return LibraryError(f"no space left on the disk of {folder}; make room and repeat the command")
+    if "readonly" in lowered or "permission denied" in lowered or "read-only" in lowered:
+        return LibraryError(f"{folder} cannot be written; check its permissions")
+    return LibraryDamaged(f"{folder} cannot be read ({' '.join(said.split())[:200]}); run: citewise rebuild")
