@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help install chat test test-long check format bench lock clean
+.PHONY: help install chat test test-long check format eval bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,11 @@ check: .venv/installed-dev ## Lint, types, layers
 format: .venv/installed-dev ## Put the code into its standard form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+eval: .venv/installed ## Measure answers on the shipped questions; fails when they got worse
+	$(BIN)/citewise ingest --starter --library build/starter
+	$(BIN)/citewise eval run eval/cases/starter.jsonl --library build/starter --config eval --out build/eval \
+		--gate "ndcg@10>=0.9,facts>=0.72,abstain_f1>=0.75"
 
 bench: .venv/installed-dev ## Measure speed, memory and disk against a plain script
 	$(BIN)/python -m eval.bench

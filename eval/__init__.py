@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from eval.case import Case
     from eval.comparing import Comparison, compare
     from eval.formats import load_cases, load_trec
+    from eval.llama_index import QueryEngineSystem
     from eval.outcome import Run
     from eval.reply import Cite, Reply, Said
     from eval.running import run
@@ -26,6 +27,7 @@ _HOMES = {
     "Comparison": "eval.comparing",
     "FunctionSystem": "eval.systems",
     "LibrarySystem": "eval.systems",
+    "QueryEngineSystem": "eval.llama_index",
     "Reply": "eval.reply",
     "Run": "eval.outcome",
     "Said": "eval.reply",
@@ -42,6 +44,7 @@ __all__ = [
     "Comparison",
     "FunctionSystem",
     "LibrarySystem",
+    "QueryEngineSystem",
     "Reply",
     "Run",
     "Said",

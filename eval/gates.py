@@ -53,8 +53,8 @@ class GateResult:
 def parse_gate(text: str) -> list[Condition]:
     """Conditions from "ndcg@10>=0.85,facts>=base-0.02". Raises UsageError for what is no condition.
 
-    >>> [(item.measure, item.operator, item.number, item.relative) for item in parse_gate("rr>=0.8,
-    facts>=base-0.02")] [('rr', '>=', 0.8, False), ('facts', '>=', -0.02, True)]
+    >>> [(item.measure, item.number, item.relative) for item in parse_gate("rr>=0.8, facts>=base-0.02")]
+    [('rr', 0.8, False), ('facts', -0.02, True)]
     """
     return [_condition(part) for part in text.split(",") if part.strip()]
 

@@ -15,7 +15,8 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from rag.errors import CitewiseError, LibraryError
-from rag.ingest import CATALOG, OpenIndexes
+from rag.indexing import OpenIndexes
+from rag.ingest import CATALOG
 from rag.interfaces import DenseIndex, Encoder, LexicalIndex
 from rag.settings import Settings
 from rag.stores import manifest as manifests

@@ -2,9 +2,10 @@
 
 CitewiseError                     exit 1: something failed
 ├── UsageError                    exit 2: the request is wrong; the message says what to do
+│   ├── InputError                a path, file or record that cannot be read
+│   │   └── NothingRead           exit 1: an ingest of which no input could be read
 │   ├── SettingsError             a settings file or value that is wrong
 │   └── MissingExtra              an optional dependency is not installed
-├── InputError                    a path or file that cannot be read: an ingest that reads nothing exits 1
 ├── LibraryError                  a library on disk cannot be used
 │   ├── LibraryLocked             another process is writing
 │   ├── LibraryMismatch           the indexes were made with other settings: rebuild
@@ -27,6 +28,16 @@ class UsageError(CitewiseError):
     exit_code = 2
 
 
+class InputError(UsageError):
+    """A path, file or pasted text that cannot be read at all."""
+
+
+class NothingRead(InputError):
+    """An ingest found nothing that it could read: a failure of the inputs, not of how it was asked."""
+
+    exit_code = 1
+
+
 class SettingsError(UsageError):
     """A settings file or value that is wrong."""
 
@@ -36,10 +47,6 @@ class MissingExtra(UsageError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed; install it with: pip install 'citewise[{extra}]'")
-
-
-class InputError(CitewiseError):
-    """A path, file or pasted text that cannot be read at all."""
 
 
 class LibraryError(CitewiseError):

@@ -1,6 +1,4 @@
-"""Sentences of papers scored against a question: the ground of quotes, reranks, the gate, extractive
-answers.
-"""
+"""Sentences of papers scored against a question: the ground of quotes, reranks, the gate and answers."""
 
 from __future__ import annotations
 
@@ -15,7 +13,10 @@ from typing import TYPE_CHECKING
 
 from rag import text
 from rag.interfaces import Encoder, WordStatistics
+from rag.kinds import asked_for, holds, number_near
 from rag.papers import Paper
+from rag.questions import Asked, kind_of_answer
+from rag.text import stem_set
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 # How much of its title's vector a sentence's vector carries, and how much a stem that only the title holds
 # counts towards the sentence's coverage: a sentence rarely repeats what its paper is about.
 _TITLE_MIX, _TITLE_SHARE = 0.3, 0.5
-_COSINE_SHARE = 0.55
+# Relevance, chosen by how often the first sentence of a right paper holds the asked fact (388 papers of the
+# hand-written cases): cosine and coverage alone 0.59, with these shares and cues 0.62.
+_COSINE_SHARE, _KIND_CUE, _NUMBER_CUE = 0.35, 0.1, 0.1
 
 # Words by which a question refers to papers and to itself rather than to its topic: they say nothing about
 # whether a sentence answers.
@@ -77,9 +80,7 @@ class ScoredSentence:
 def score_sentences(
     question: str, papers: Sequence[Paper], *, encoder: Encoder, statistics: WordStatistics
 ) -> list[ScoredSentence]:
-    """Every sentence of `papers`, in the order of the papers and of their sentences; one encoder call for
-    all.
-    """
+    """Every sentence of `papers`, in the order of the papers and of their sentences; one encoder call for all."""
     import numpy as np
 
     spans = [(row, ordinal, span) for row, paper in enumerate(papers) for ordinal, span in enumerate(_spans(paper))]
@@ -93,17 +94,21 @@ def score_sentences(
     vectors = np.divide(mixed, lengths, out=np.zeros_like(mixed), where=lengths > 0)
     cosines: list[float] = (vectors @ asked).tolist()
     titles = [stem_set(paper.title) for paper in papers]
-    return [
-        _scored(papers[row].id, ordinal, span, cosine, _coverage(terms, stem_set(span.text), titles[row]), vector)
-        for (row, ordinal, span), cosine, vector in zip(spans, cosines, vectors, strict=True)
-    ]
+    kind, phrase = kind_of_answer(question), asked_for(question)
+    scored: list[ScoredSentence] = []
+    for (row, ordinal, span), cosine, vector in zip(spans, cosines, vectors, strict=True):
+        coverage = _coverage(terms, stem_set(span.text), titles[row])
+        plain = _COSINE_SHARE * cosine + (1 - _COSINE_SHARE) * coverage
+        relevance = min(1.0, max(0.0, plain + _cue(kind, phrase, span.text)))
+        scored.append(ScoredSentence(papers[row].id, ordinal, *span, relevance, cosine, coverage, vector))
+    return scored
 
 
-def _scored(
-    paper_id: str, ordinal: int, span: text.Span, cosine: float, coverage: float, vector: Vectors
-) -> ScoredSentence:
-    relevance = min(1.0, max(0.0, _COSINE_SHARE * cosine + (1 - _COSINE_SHARE) * coverage))
-    return ScoredSentence(paper_id, ordinal, *span, relevance, cosine, coverage, vector)
+def _cue(kind: Asked, phrase: frozenset[str], sentence: str) -> float:
+    """What a sentence gains for holding a thing of the kind asked for."""
+    if kind == "number":
+        return _KIND_CUE * holds(kind, sentence) + _NUMBER_CUE * number_near(phrase, sentence)
+    return 0.0 if kind in {"open", "yes-no", "definition"} else _KIND_CUE * holds(kind, sentence)
 
 
 def question_terms(question: str, statistics: WordStatistics) -> tuple[Term, ...]:
@@ -149,12 +154,6 @@ def covered(terms: Sequence[Term], stems: frozenset[str]) -> float:
     """The weight share of the terms that are among `stems`; 0 when there are no terms."""
     total = sum(term.weight for term in terms)
     return sum(term.weight for term in terms if term.stem in stems) / total if total else 0.0
-
-
-@lru_cache(maxsize=8192)
-def stem_set(source: str) -> frozenset[str]:
-    """The content stems of a text."""
-    return frozenset(text.stems(source))
 
 
 def best_by_paper(sentences: Sequence[ScoredSentence]) -> Mapping[str, ScoredSentence]:

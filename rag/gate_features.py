@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING
 from rag import text
 from rag.answers import Hit
 from rag.coverage import View, Viewer, closest
-from rag.evidence import ScoredSentence, Term, background, idf, question_terms, stem_set, term_weight
+from rag.evidence import ScoredSentence, Term, background, idf, question_terms, term_weight
 from rag.interfaces import Encoder, WordStatistics
-from rag.kinds import holds, number_near
+from rag.kinds import asked_for, holds, number_near
 from rag.papers import Paper
 from rag.questions import Understanding
 
@@ -57,15 +56,6 @@ _LIGHT = """
     trust try turn type understand useful useless usual value vary want watch way weak well whole win within
     wonder word work world worse worst wrong year
 """
-# The words right after the question word, up to a verb or preposition: what is asked for.
-_ASKED_FOR = re.compile(
-    r"""\b(?:how\smany|how\smuch|which|what(?:\sis|\sare|'s|’s|\swas|\swere)?(?:\s(?:the|a|an)\b)?)\s
-    (?P<phrase>(?:[\w@-]+(?:\s|$|\?)){1,4}?)
-    (?=(?:do|does|did|is|are|was|were|has|have|had|can|could|will|would|should|may|of|in|on|for|to|from|by|with
-       |at|that|when|reach\w*|get\w*|need\w*|use[sd]?|gives?|shows?|make[sd]?|let|work\w*|perform\w*|best|be)\b
-       |$|\?)""",
-    re.IGNORECASE | re.VERBOSE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,16 +234,6 @@ def _closest(asked: _Asked, view: View, place: int) -> Closest:
         soft={term.stem: float(soft) for term, soft in zip(asked.terms, view.soft, strict=True)},
         has_kind=any(holds(asked.understanding.asked, item.text) for item in (view.sentences[place], *likely)),
     )
-
-
-def asked_for(question: str) -> frozenset[str]:
-    """The stems of what is asked for.
-
-    >>> sorted(asked_for("How many attention heads does BERT have?"))
-    ['attent', 'head']
-    """
-    match = _ASKED_FOR.search(question)
-    return stem_set(match["phrase"]) if match else frozenset()
 
 
 def _share(covered: Vectors, weights: Vectors) -> float:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from rag.interfaces import DenseIndex, Encoder, LexicalIndex
 from rag.stores.journal import IndexJob
+from rag.stores.manifest import Manifest
 
 if TYPE_CHECKING:
     from rag.interfaces import Vectors
@@ -32,6 +34,21 @@ class Indexes(NamedTuple):
         """Close both."""
         self.dense.close()
         self.lexical.close()
+
+
+OpenIndexes = Callable[[Manifest], Indexes]
+"""Opens both indexes where a manifest says they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an ingest or rebuild is: what it does, records done, bytes read of `total`, records a second."""
+
+    stage: str
+    done: int
+    completed: int
+    total: int | None
+    rate: float
 
 
 class _Encoded(NamedTuple):

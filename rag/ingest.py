@@ -12,12 +12,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from rag.chunking import chunk
-from rag.errors import InputError, LibraryDamaged
+from rag.errors import InputError, LibraryDamaged, NothingRead
 from rag.folding import display_title
-from rag.indexing import Indexer, Indexes
+from rag.indexing import Indexer, Indexes, OpenIndexes, Progress
 from rag.interfaces import Encoder
 from rag.merging import Merger, Outcome, Reading, SourceState
 from rag.papers import Paper, Passage, Record, Reject, with_source
+from rag.refilling import Refill
 from rag.settings import ChunkingSettings
 from rag.stores import manifest as manifests
 from rag.stores.catalog import Catalog
@@ -32,8 +33,6 @@ CATALOG = "catalog.sqlite"
 _AT_ONCE = 1024
 _TICK_SECONDS = 0.1
 
-OpenIndexes = Callable[[Manifest], Indexes]
-
 
 class Duplicate(NamedTuple):
     """A record that was merged: its title, the id of the paper it joined, and why."""
@@ -41,17 +40,6 @@ class Duplicate(NamedTuple):
     title: str
     kept: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far an ingest or rebuild is: what it does, records done, bytes read of `total`, records a second."""
-
-    stage: str
-    done: int
-    completed: int
-    total: int | None
-    rate: float
 
 
 @dataclass(slots=True)
@@ -133,7 +121,7 @@ class Ingester:
         A path that cannot be read is one of the rejects (line 0). With `sync`, records that a source held before and
         no longer holds are removed. `should_stop` is asked after each batch; what was read until then is kept.
 
-        Raises InputError when no path could be read, LibraryLocked while another process writes, LibraryMismatch when
+        Raises NothingRead when no path could be read, LibraryLocked while another process writes, LibraryMismatch when
         the library was made with other settings, LibraryError when it cannot be written.
         """
         report = IngestReport()
@@ -142,9 +130,11 @@ class Ingester:
         parses = inputs.opened()
         first = next(parses, None)
         if first is None:
-            raise InputError(_why(report.rejected))
+            raise NothingRead(_why(report.rejected))
         meter.total = inputs.size
         with self._writing() as session:
+            if session.mended:
+                report.notices.append(_mended(self._folder))
             for parse in chain([first], parses):
                 _Reading(session, parse, report, meter).run(sync=sync)
                 if meter.stopped:
@@ -181,14 +171,25 @@ class Ingester:
         """The library locked, its indexes open, and what an interrupted run left under way to them."""
         with WriterLock(self._folder):
             manifest = self._manifest()
+            indexes, mended = self._opened(manifest)
             with (
-                closing(self._open_indexes(manifest)) as indexes,
+                closing(indexes),
                 Indexer(self._journal.mark_indexed, self._encoder, indexes) as indexer,
             ):
                 for job in self._journal.pending():
                     indexer.submit(job)
-                yield _Session(self._journal, Merger(self._journal, self._chunk), indexer)
-            manifests.write(self._folder, replace(manifest, generation=self._catalog.generation()))
+                yield _Session(self._journal, Merger(self._journal, self._chunk), indexer, mended)
+            present = mended or manifest
+            manifests.write(self._folder, replace(present, generation=self._catalog.generation()))
+
+    def _opened(self, manifest: Manifest) -> tuple[Indexes, Manifest | None]:
+        """The indexes. A writer that was killed may leave Chroma's files half written: then they are made anew,
+        and their manifest is the second value."""
+        try:
+            return self._open_indexes(manifest), None
+        except LibraryDamaged:
+            mended = Refill(self._encoder, self._chunking, self._open_indexes).run(self._folder, self._catalog)
+            return self._open_indexes(mended), mended
 
     def _manifest(self) -> Manifest:
         manifest = manifests.read(self._folder)
@@ -209,6 +210,8 @@ class _Session(NamedTuple):
     journal: Journal
     merger: Merger
     indexer: Indexer
+    mended: Manifest | None
+    """The manifest of the indexes that had to be made anew because they were damaged; None when they were whole."""
 
 
 class _Meter:
@@ -365,6 +368,12 @@ class _Reading:
         removed, job = self._session.merger.forget([(known.pk, known.paper) for known in unseen])
         self._report.removed += removed
         self._session.indexer.submit(job)
+
+
+def _mended(folder: Path) -> Notice:
+    from rag.parsers import Notice
+
+    return Notice(str(folder), 0, "an index was damaged, as by a killed process: both were made anew from the catalog")
 
 
 def _resolved(path: str) -> str:

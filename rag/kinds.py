@@ -1,11 +1,11 @@
-"""Signs in a sentence that it holds the kind of thing asked for: a number, a date, a name, a reason."""
+"""What a question asks for, and signs in a sentence that it holds a thing of that kind: a number, a name, a reason."""
 
 from __future__ import annotations
 
 import re
 
-from rag.evidence import stem_set
 from rag.questions import Asked
+from rag.text import stem_set
 
 _NUMBER = re.compile(
     r"""\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|fifty|hundreds?
@@ -24,6 +24,27 @@ _REASON = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _PROPER = re.compile(r"(?<!^)(?<![.!?] )\b(?:[A-Z][\w-]*[A-Z0-9][\w-]*|[A-Z][a-z]+)\b")
+
+
+# The words right after the question word, up to a verb or preposition: what is asked for.
+_ASKED_FOR = re.compile(
+    r"""\b(?:how\smany|how\smuch|which|what(?:\sis|\sare|'s|’s|\swas|\swere)?(?:\s(?:the|a|an)\b)?)\s
+    (?P<phrase>(?:[\w@-]+(?:\s|$|\?)){1,4}?)
+    (?=(?:do|does|did|is|are|was|were|has|have|had|can|could|will|would|should|may|of|in|on|for|to|from|by|with
+       |at|that|when|reach\w*|get\w*|need\w*|use[sd]?|gives?|shows?|make[sd]?|let|work\w*|perform\w*|best|be)\b
+       |$|\?)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def asked_for(question: str) -> frozenset[str]:
+    """The stems of what is asked for.
+
+    >>> sorted(asked_for("How many attention heads does BERT have?"))
+    ['attent', 'head']
+    """
+    match = _ASKED_FOR.search(question)
+    return stem_set(match["phrase"]) if match else frozenset()
 
 
 def holds(asked: Asked, sentence: str) -> bool:

@@ -1,32 +1,22 @@
-"""Making a library's indexes anew from its catalog; `doctor` is offered here too."""
+"""Looking after a library: `rebuild` makes its indexes anew, `doctor` says what is in order."""
 
 from __future__ import annotations
 
-import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 
 from rag.checkup import Check, doctor
-from rag.chunking import chunk
-from rag.errors import LibraryError, UsageError
-from rag.indexing import Indexer
-from rag.ingest import CATALOG, OpenIndexes, Progress
+from rag.errors import UsageError
+from rag.indexing import OpenIndexes, Progress
+from rag.ingest import CATALOG
 from rag.interfaces import Encoder
-from rag.papers import Paper, Passage
+from rag.refilling import Refill
 from rag.settings import ChunkingSettings
-from rag.stores import manifest as manifests
 from rag.stores.catalog import Catalog
-from rag.stores.journal import IndexJob, Journal
 from rag.stores.lock import WriterLock
-from rag.stores.manifest import Manifest
 
 __all__ = ["Check", "doctor", "rebuild"]
-
-_AT_ONCE = 1024
 
 
 def rebuild(
@@ -37,76 +27,13 @@ def rebuild(
     open_indexes: OpenIndexes,
     progress: Callable[[Progress], None] | None = None,
 ) -> int:
-    """Make both indexes anew with this encoder and chunking, beside the old ones, then swap them in at once.
+    """Make both indexes anew with this encoder and chunking; the number of papers they hold.
 
-    Readers go on with the old indexes until they notice the new generation; an interruption leaves those as they
-    were. Returns the number of papers. Raises UsageError where there is no library, LibraryLocked while another
-    process writes.
+    Readers go on with the old indexes meanwhile; an interruption leaves those as they were. Raises UsageError where
+    there is no library, LibraryLocked while another process writes.
     """
     if not (folder / CATALOG).is_file():
         raise UsageError(f"no library at {folder}; make one with: citewise ingest PATH")
     with WriterLock(folder), closing(Catalog(folder / CATALOG)) as catalog:
-        manifest = _beside(folder, Manifest.new(encoder, chunking))
-        work = _Work(catalog, chunking, progress)
-        try:
-            with closing(open_indexes(manifest)) as indexes, Indexer(_unmarked, encoder, indexes) as indexer:
-                for job in work.jobs():
-                    indexer.submit(job)
-        except BaseException:
-            _drop(folder, manifest)
-            raise
-        journal = Journal(catalog.database)
-        journal.rechunk(work.changed)
-        # Readers read the manifest when the generation has grown, so the manifest must be there first.
-        manifests.write(folder, replace(manifest, generation=catalog.generation() + 1))
-        journal.mark_all_indexed()
+        Refill(encoder, chunking, open_indexes, progress).run(folder, catalog)
         return catalog.count()
-
-
-@dataclass(slots=True)
-class _Work:
-    """The catalog's papers as jobs for new indexes; `changed` are those whose passages are others than stored."""
-
-    catalog: Catalog
-    chunking: ChunkingSettings
-    progress: Callable[[Progress], None] | None
-    changed: list[tuple[Paper, list[Passage]]] = field(default_factory=list[tuple[Paper, list[Passage]]])
-
-    def jobs(self) -> Iterator[IndexJob]:
-        start, done, total = time.perf_counter(), 0, self.catalog.count()
-        papers = self.catalog.with_passages()
-        while batch := list(islice(papers, _AT_ONCE)):
-            yield IndexJob((), tuple(passage for paper in batch for passage in self._passages(*paper)), ())
-            done += len(batch)
-            if self.progress:
-                rate = done / (time.perf_counter() - start)
-                self.progress(Progress("indexing", done, done, total, rate))
-
-    def _passages(self, paper: Paper, stored: list[Passage]) -> list[Passage]:
-        passages = chunk(paper, self.chunking)
-        if passages != stored:
-            self.changed.append((paper, passages))
-        return passages
-
-
-def _unmarked(jobs: list[IndexJob]) -> None:
-    """New indexes count only when they are whole, so no commit on the way marks anything."""
-
-
-def _beside(folder: Path, manifest: Manifest) -> Manifest:
-    """The manifest with index folders that are not in use yet."""
-    try:
-        old = manifests.read(folder)
-    except LibraryError:  # damaged: that is what a rebuild is for
-        old = None
-    manifests.sweep(folder, old)
-    number = 2
-    while any((folder / f"{name}-{number}").exists() for name in ("chroma", "lexical")):
-        number += 1
-    folders = {"dense": f"chroma-{number}", "lexical": f"lexical-{number}"}
-    return replace(manifest, folders=folders, created=old.created if old else manifest.created)
-
-
-def _drop(folder: Path, manifest: Manifest) -> None:
-    for name in manifest.folders.values():
-        shutil.rmtree(folder / name, ignore_errors=True)

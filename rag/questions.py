@@ -52,12 +52,13 @@ def understand(question: str) -> Understanding:
         metadata=metadata,
         names=exact_names(topic),
         several=bool(_SEVERAL.search(window)) and not _ONE_PAPER.search(window),
-        asked=_asked(window),
+        asked=kind_of_answer(window),
         heard=heard,
     )
 
 
-def _asked(question: str) -> Asked:
+def kind_of_answer(question: str) -> Asked:
+    """The kind of answer that a question wants, by its question words."""
     for kind, pattern in _ASKED:
         if pattern.search(question):
             return kind

@@ -52,7 +52,7 @@ class RetrievalSettings(Section):
 class RerankSettings(Section):
     """An optional second look at the first `top` candidates."""
 
-    kind: Literal["none", "sentences"] = "sentences"
+    kind: Literal["none", "sentences"] = "none"
     top: int = Field(default=8, ge=2, le=200)
     weight: float = Field(default=0.2, ge=0.0, le=1.0)
 

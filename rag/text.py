@@ -96,6 +96,12 @@ def stems(source: str) -> list[str]:
     return [stem(part) for part in parts if part not in STOP_WORDS]
 
 
+@lru_cache(maxsize=8192)
+def stem_set(source: str) -> frozenset[str]:
+    """The stems of a text, each once."""
+    return frozenset(stems(source))
+
+
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """The Snowball (English) stem of one lower-case word."""

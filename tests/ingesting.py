@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class WordEncoder:
         return np.sum([_word_vector(word, self.dimension) for word in text.lower().split()], axis=0)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _word_vector(word: str, dimension: int) -> np.ndarray:
     seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big")
     return np.random.default_rng(seed).standard_normal(dimension).astype(np.float32)

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.ingesting import CHUNKING, WordEncoder, abstract, ingest, ingester, opener, papers, record, snapshot, whole, write
 from rag.errors import InputError, LibraryDamaged, LibraryError, LibraryLocked, LibraryMismatch, UsageError
 from rag.ingest import CATALOG
 from rag.maintenance import doctor, rebuild
@@ -23,6 +22,19 @@ from rag.settings import ChunkingSettings, Settings
 from rag.stores import manifest as manifests
 from rag.stores.catalog import Catalog
 from rag.stores.lock import WriterLock, holder
+from tests.ingesting import (
+    CHUNKING,
+    WordEncoder,
+    abstract,
+    ingest,
+    ingester,
+    opener,
+    papers,
+    record,
+    snapshot,
+    whole,
+    write,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -364,6 +376,19 @@ def test_a_lost_manifest_is_reported_and_rebuilt(folder, tmp_path):
     whole(folder)
 
 
+@pytest.mark.parametrize("part", ["chroma/chroma.sqlite3", "lexical/meta.json"])
+def test_an_index_damaged_by_a_killed_writer_is_made_anew_by_the_next_ingest(folder, tmp_path, part):
+    file = write(tmp_path / "a.jsonl", [record(at) for at in range(20)])
+    ingest(folder, file)
+    before = whole(folder)
+    (folder / part).write_bytes(b"half written " * 200)
+    report = ingest(folder, file)
+    assert counts(report) == (20, 0, 0, 20, 0)
+    assert any("made anew from the catalog" in notice.message for notice in report.notices)
+    assert whole(folder) == before
+    assert ingest(folder, file).notices == [notice for notice in report.notices if "anew" not in notice.message]
+
+
 def test_a_newer_manifest_is_refused(folder, tmp_path):
     file = write(tmp_path / "a.jsonl", [record(1)])
     ingest(folder, file)
@@ -402,8 +427,14 @@ def test_a_second_writer_is_told_who_writes(folder, tmp_path):
 
 
 def test_the_lock_of_a_killed_writer_is_taken_over(folder, tmp_path):
-    code = "import os, sys; from pathlib import Path; from rag.stores.lock import WriterLock; WriterLock(Path(sys.argv[1])).__enter__(); os.kill(os.getpid(), 9)"
-    subprocess.run([sys.executable, "-c", code, str(folder)], cwd=ROOT, check=False)
+    code = """
+        import os, sys
+        from pathlib import Path
+        from rag.stores.lock import WriterLock
+        WriterLock(Path(sys.argv[1])).__enter__()
+        os.kill(os.getpid(), 9)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(folder)], cwd=ROOT, check=False)
     assert (folder / "writer.json").exists()
     assert holder(folder) is None
     assert ingest(folder, write(tmp_path / "a.jsonl", [record(1)])).added == 1
@@ -480,6 +511,42 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
     with pytest.raises(LibraryError, match="cannot write in") as caught:
         ingest(tmp_path / "file" / "library", file)
     assert "\n" not in str(caught.value)
+
+
+def test_a_read_only_library_is_read_and_a_write_is_refused_in_one_line(folder, tmp_path):
+    # Root may write anywhere, so the child gives up its rights when all is imported.
+    code = """
+        import os, sys
+        from contextlib import closing
+        from pathlib import Path
+        from rag.errors import LibraryError
+        from rag.ingest import CATALOG
+        from rag.stores.catalog import Catalog
+        from tests.ingesting import ingest
+        folder, file = map(Path, sys.argv[1:])
+        ingest(folder, file)
+        for path in [folder, *folder.rglob("*")]:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        if os.geteuid() == 0:
+            for parent in folder.parents[:3]:
+                os.chmod(parent, 0o755)
+            os.seteuid(65534)
+        with closing(Catalog(folder / CATALOG)) as catalog:
+            print(catalog.count())
+        try:
+            ingest(folder, file)
+        except LibraryError as error:
+            print(error)
+    """
+    file = write(tmp_path / "a.jsonl", [record(1), record(2)])
+    command = [sys.executable, "-c", textwrap.dedent(code), str(folder), str(file)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=120
+    )
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    assert done.stdout.splitlines() == ["2", f"cannot write in {folder}: Permission denied"], done.stderr
+    assert len(whole(folder)["papers"]) == 2
 
 
 def test_doctor_finds_nothing_wrong_with_a_whole_library(folder, tmp_path):

@@ -5,21 +5,21 @@ import json
 
 import pytest
 
-from rag.errors import InputError
+from rag.errors import InputError, UsageError
 from rag.papers import Record, Reject
 from rag.parsers import FORMATS, Notice, parse, parse_text
 
 ABSTRACT = "We measure how well small models count coins in photographs and find that they rarely do."
 
 
-def read(text, format=None, columns=None, tmp_path=None):
+def read(text, declared=None, columns=None, tmp_path=None):
     """Records and rejects of a text; through a file when columns are declared."""
     if columns is None:
-        items = list(parse_text(text, format=format))
+        items = list(parse_text(text, format=declared))
     else:
         path = tmp_path / "input.csv"
         path.write_text(text, encoding="utf-8")
-        items = list(parse(path, format=format, columns=columns))
+        items = list(parse(path, format=declared, columns=columns))
     records = [item for item in items if isinstance(item, Record)]
     return records, [item for item in items if isinstance(item, Reject)]
 
@@ -294,7 +294,7 @@ def test_columns_can_be_declared_by_number_without_a_header(tmp_path):
 def test_wrong_declarations_are_said_before_anything_is_read(columns, message, tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("a,b\nc,d\n")
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UsageError, match=message):
         parse(path, columns=columns)
 
 
@@ -352,7 +352,8 @@ def test_a_bad_bibtex_entry_writes_nothing_to_the_terminal(capfd):
 def test_ris_records_are_read_with_wrapped_lines_and_repeated_tags():
     text = (
         "TY  - JOUR\r\nTI  - Counting Coins\r\nAB  - We count\r\n  coins.\r\nAU  - Smith, J.\r\nAU  - Doe, Jane\r\n"
-        "PY  - 2020/03/01/\r\nJO  - J. Coins\r\nUR  - https://example.org/x\r\nDO  - 10.1000/X\r\nKW  - a\r\nKW  - b\r\nER  - \r\n"
+        "PY  - 2020/03/01/\r\nJO  - J. Coins\r\nUR  - https://example.org/x\r\n"
+        "DO  - 10.1000/X\r\nKW  - a\r\nKW  - b\r\nER  - \r\n"
         "\r\nTY  - CONF\r\nT1  - Second\r\nN2  - <p>We &lt; they.</p>\r\n\r\nTY  - CONF\r\nTI  - Third\r\nER  - \r\n"
     )
     records, rejects = read(text)
@@ -442,7 +443,8 @@ SAMPLES = {
     f"<summary>{ABSTRACT}</summary></entry></feed>",
     "text": f"Counting coins at scale\n\n{ABSTRACT}\n",
     "listing-lines": f"3 Counting coins at scale {ABSTRACT} 2 authors · Mar 1, 2020\n",
-    "listing-blocks": f"new\n\nCounting coins at scale\n\n{ABSTRACT * 4}\n\nCounting notes at scale\n\n{ABSTRACT * 4}\n",
+    "listing-blocks": f"new\n\nCounting coins at scale\n\n{ABSTRACT * 4}\n\n"
+    f"Counting notes at scale\n\n{ABSTRACT * 4}\n",
     "listing-pairs": f"Counting coins at scale\n{ABSTRACT * 4}\nCounting notes at scale\n{ABSTRACT * 4}\n",
     "abstract-lines": f"{ABSTRACT * 4}\n" * 5,
     "arxiv": json.dumps({**ARXIV, "title": "Counting coins at scale"}),
@@ -495,6 +497,6 @@ def test_a_wrongly_declared_format_never_crashes(name, declared):
     try:
         items = list(parse_text(SAMPLES[name], format=declared))
     except InputError as error:
-        assert "\n" not in str(error)
+        assert "\n" not in str(error)  # noqa: PT017
     else:
         assert all(isinstance(item, Record | Reject | Notice) for item in items)

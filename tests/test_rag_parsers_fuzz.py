@@ -23,8 +23,8 @@ relaxed = settings(
 
 TITLE = "Small Models Cannot Count Overlapping Coins"
 ABSTRACT = (
-    "Counting coins in photographs is a task that small models are said to solve. We test twelve of them on a new set of"
-    " ten thousand photographs and find that none passes chance on overlapping coins, whatever their size may be."
+    "Counting coins in photographs is a task that small models are said to solve. We test twelve of them on a new set"
+    " of ten thousand photographs and find that none passes chance on overlapping coins, whatever their size may be."
 )
 GOOD = {
     "jsonl": json.dumps({"title": TITLE, "abstract": ABSTRACT}) + "\n",
@@ -70,8 +70,6 @@ PIECES = st.sampled_from(
         "TY  - ",
         "ER  - ",
         "AB  - ",
-    ]
-    + [
         "<entry>",
         "</entry>",
         "<title>",
@@ -85,8 +83,6 @@ PIECES = st.sampled_from(
         "Title:",
         "Abstract:",
         "new",
-    ]
-    + [
         "3 authors · Mar 11",
         "-",
         "12 ",
@@ -101,8 +97,6 @@ PIECES = st.sampled_from(
         "\\ud800",
         "\x00",
         "\x1f",
-    ]
-    + [
         "\u2028",
         "\ufeff",
         "\u200b",
@@ -144,7 +138,7 @@ def read(text, name):
     try:
         items = list(parse_text(text, format=name))
     except InputError as error:
-        assert "\n" not in str(error)
+        assert "\n" not in str(error)  # noqa: PT017
         return []
     check(items)
     return items
@@ -158,7 +152,7 @@ def test_arbitrary_bytes_never_crash(tmp_path_factory, content, name):
     try:
         check(list(parse(path, format=name)))
     except InputError as error:
-        assert "\n" not in str(error)
+        assert "\n" not in str(error)  # noqa: PT017
 
 
 @relaxed

@@ -38,13 +38,13 @@ PAPERS = [
 ]
 
 
-def read(text, format=None):
-    items = list(parse_text(text, format=format))
+def read(text, declared=None):
+    items = list(parse_text(text, format=declared))
     return [item for item in items if isinstance(item, Record)], [item for item in items if isinstance(item, Reject)]
 
 
-def pairs(text, format=None):
-    records, _ = read(text, format)
+def pairs(text, declared=None):
+    records, _ = read(text, declared)
     return [(record.title, record.abstract) for record in records]
 
 

@@ -541,3 +541,52 @@ def test_second_writer_is_refused_until_the_first_lets_go(tmp_path):
     second.commit()
     assert second.ids() == {"a", "b"}
     second.close()
+
+
+# The dense index beside other processes.
+
+
+def test_two_that_write_in_turn_lose_nothing_of_each_other(tmp_path):
+    one, other = Dense(tmp_path), Dense(tmp_path)
+    for turn, driver in enumerate((one, other, one, other)):
+        driver.put({f"t{turn}-{n}#0": f"water turn{turn} row{n}" for n in range(1300)})
+    one.index.reopen()
+    assert one.index.count() == 5200
+    for turn in range(4):
+        for row in (0, 700, 1299):
+            assert found(one, f"water turn{turn} row{row}", 1) == [f"t{turn}-{row}#0"]
+    one.index.close()
+    other.index.close()
+
+
+def test_index_can_be_opened_while_another_process_writes(tmp_path):
+    body = """
+        for batch in range(12):
+            driver.put({f"p{batch}-{n}#0": f"water batch{batch} row{n}" for n in range(700)})
+            print(batch, flush=True)
+        driver.index.close()
+    """
+    writer = in_another_process(Dense, tmp_path, body)
+    assert writer.stdout is not None
+    writer.stdout.readline()
+    while writer.poll() is None:
+        reader = Dense(tmp_path)
+        assert found(reader, "water batch0 row17", 1) == ["p0-17#0"]
+        reader.index.close()
+    assert writer.returncode == 0
+    reader = Dense(tmp_path)
+    assert reader.index.count() == 8400
+    for batch in range(12):
+        assert found(reader, f"water batch{batch} row17", 1) == [f"p{batch}-17#0"]
+    reader.index.close()
+
+
+@pytest.mark.parametrize("name", ["header.bin", "length.bin", "data_level0.bin", "link_lists.bin"])
+def test_graph_files_cut_short_are_noticed(tmp_path, name):
+    driver = Dense(tmp_path)
+    driver.put({f"p{n}#0": f"water row{n}" for n in range(2500)})
+    driver.index.close()
+    [file] = tmp_path.glob(f"*/{name}")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(LibraryDamaged, match="citewise rebuild"):
+        Dense(tmp_path)

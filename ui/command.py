@@ -13,7 +13,10 @@ from rag.cli.options import library_options, open_with
 @click.option("--starter", is_flag=True, help="Ingest the starter library first when there are no papers yet.")
 @library_options
 def chat(port: int | None, browser: bool, starter: bool, folder: str | None, configs: tuple[str, ...]) -> None:
-    """Open the chat page on this machine."""
+    """Open the chat page on this machine.
+
+    It may listen elsewhere (chat.host in a settings file) once CITEWISE_USER and CITEWISE_PASSWORD are set.
+    """
     with open_with(folder, configs) as library:
         if starter and library.count() == 0:
             from rag.starter import path

@@ -58,10 +58,13 @@ class Chat:
             exchange = replace(exchange, problem=str(error))
         except Exception as error:  # the page's outermost edge: never a question without a reply
             logger.exception("a question failed")
-            exchange = replace(exchange, problem=f"Something went wrong in Citewise ({type(error).__name__}: {error}); the terminal shows more.")  # noqa: E501
+            exchange = replace(
+                exchange,
+                problem=f"Something went wrong in Citewise ({type(error).__name__}: {error}); the terminal shows more.",
+            )  # noqa: E501
         finally:
             self._running.pop(session, None)
-        talk = self._kept(replace(talk, exchanges=(*talk.exchanges, exchange)), owner)
+        talk = self.keep(replace(talk, exchanges=(*talk.exchanges, exchange)), owner)
         yield Shown(talk, self.finished(talk), "")
 
     def _answered(self, exchange: Exchange, talk: Talk, session: str) -> Iterator[Shown]:
@@ -86,7 +89,8 @@ class Chat:
         if stream := self._running.get(session):
             stream.close()
 
-    def _kept(self, talk: Talk, owner: str) -> Talk:
+    def keep(self, talk: Talk, owner: str) -> Talk:
+        """Keep a conversation on disk; one that cannot be kept goes on all the same."""
         try:
             return replace(talk, id=self.history.save(talk.exchanges, owner=owner, conversation=talk.id))
         except (sqlite3.Error, OSError) as error:
@@ -108,7 +112,11 @@ class Chat:
         years = list(facets["years"])
         sources = [path.rpartition("/")[2] or path for path in facets["sources"]]
         more = f" and {len(sources) - 4} more" if len(sources) > 4 else ""
-        facts = {"Papers": f"{count:,}", "Years": f"{years[0]}–{years[-1]}" if years else "", "Read from": ", ".join(sources[:4]) + more}
+        facts = {
+            "Papers": f"{count:,}",
+            "Years": f"{years[0]}–{years[-1]}" if years else "",
+            "Read from": ", ".join(sources[:4]) + more,
+        }
         return render.welcome_html(count, {name: value for name, value in facts.items() if value}, asked)
 
     def first_page(self) -> str:
@@ -177,6 +185,8 @@ def dropped(filters: Filters, field: str, value: str) -> Filters:
 
 def _set(change: dict[str, Any]) -> dict[str, Any]:
     """What the menu's form says. Its values come from a browser, so their types are not taken for granted."""
-    years = {name: int(change[name]) if str(change.get(name, "")).isdigit() else None for name in ("year_from", "year_to")}
+    years = {
+        name: int(change[name]) if str(change.get(name, "")).isdigit() else None for name in ("year_from", "year_to")
+    }
     lists = {name: tuple(str(item) for item in change.get(name) or ()) for name in ("venues", "sources")}
     return {**years, **lists, "has_code": True if change.get("has_code") else None}

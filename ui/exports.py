@@ -11,14 +11,24 @@ from typing import Any
 from rag import Paper
 from ui.exchange import Exchange, plain
 
-KINDS = {"md": "text/markdown", "bib": "application/x-bibtex", "ris": "application/x-research-info-systems", "json": "application/json"}
+KINDS = {
+    "md": "text/markdown",
+    "bib": "application/x-bibtex",
+    "ris": "application/x-research-info-systems",
+    "json": "application/json",
+}
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|])")
-_BIBTEX = str.maketrans({**{c: f"\\{c}" for c in "&%#_"}, "{": "\\{", "}": "\\}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"})
+_RISKY = re.compile(r"[{}\s]")
+_BIBTEX = str.maketrans(
+    {**{c: f"\\{c}" for c in "&%#_"}, "{": "\\{", "}": "\\}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
+)
 
 
 def exported(exchanges: Sequence[Exchange], kind: str, settings: dict[str, Any]) -> str:
     """The exchanges in one of KINDS."""
-    papers = list({source.paper.id: source.paper for item in exchanges if item.answer for source in item.answer.sources}.values())
+    papers = list(
+        {source.paper.id: source.paper for item in exchanges if item.answer for source in item.answer.sources}.values()
+    )
     if kind == "md":
         return "\n".join(_markdown(item) for item in exchanges)
     if kind == "bib":
@@ -33,7 +43,9 @@ def _markdown(item: Exchange) -> str:
     lines = [f"## {_quoted(item.question)}", "", answer.text if answer else item.problem or item.partial, ""]
     for source in answer.sources if answer else ():
         paper = source.paper
-        known = ". ".join(_quoted(part) for part in (", ".join(paper.authors), paper.title, paper.venue, paper.date_text) if part)
+        known = ". ".join(
+            _quoted(part) for part in (", ".join(paper.authors), paper.title, paper.venue, paper.date_text) if part
+        )
         lines.append(f"[{source.marker}] {known}.{f' <{paper.url}>' if paper.url else ''}")
         lines += [f"    > {_quoted(c.quote)}" for c in answer.citations if c.marker == source.marker] if answer else []
     return "\n".join([*lines, ""])
@@ -52,7 +64,7 @@ def _bibtex(paper: Paper) -> str:
     }  # fmt: skip
     raw = {"url", "doi", "eprint"}
     body = ",\n".join(
-        f"  {name} = {{{re.sub(r'[{}\\s]', '', value) if name in raw else value.translate(_BIBTEX)}}}"
+        f"  {name} = {{{_RISKY.sub('', value) if name in raw else value.translate(_BIBTEX)}}}"
         for name, value in rows.items()
         if value
     )
@@ -61,7 +73,13 @@ def _bibtex(paper: Paper) -> str:
 
 def _ris(paper: Paper) -> str:
     rows = [("TY", "CONF" if paper.venue else "GEN"), ("TI", paper.title), *(("AU", name) for name in paper.authors)]
-    rows += [("PY", str(paper.year or "")), ("T2", paper.venue or ""), ("DO", paper.doi or ""), ("UR", paper.url or ""), ("AB", paper.abstract)]
+    rows += [
+        ("PY", str(paper.year or "")),
+        ("T2", paper.venue or ""),
+        ("DO", paper.doi or ""),
+        ("UR", paper.url or ""),
+        ("AB", paper.abstract),
+    ]
     return "\n".join(f"{tag}  - {' '.join(value.split())}" for tag, value in rows if value) + "\nER  - \n"
 
 

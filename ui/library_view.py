@@ -64,7 +64,9 @@ class Shelf:
             yield render.progress_html("reading", 0, None, 0.0)
             worker.start()
             while not isinstance(step := _latest(told), str):
-                yield render.progress_html(step.stage, step.done, step.completed / step.total if step.total else None, step.rate)
+                yield render.progress_html(
+                    step.stage, step.done, step.completed / step.total if step.total else None, step.rate
+                )
             yield step
         finally:
             self._cancels.pop(session, None)
@@ -109,4 +111,6 @@ def _guarded(work: Any) -> str:
         return render.problem_html(str(error))
     except Exception as error:  # the page's outermost edge
         logger.exception("a change of the library failed")
-        return render.problem_html(f"Something went wrong in Citewise ({type(error).__name__}: {error}); the terminal shows more.")  # noqa: E501
+        return render.problem_html(
+            f"Something went wrong in Citewise ({type(error).__name__}: {error}); the terminal shows more."
+        )  # noqa: E501

@@ -40,8 +40,7 @@ class Example:
 
 def pairs(path: Path) -> Iterator[tuple[str, str]]:
     """(title, abstract) with white space collapsed, in file order, both non-empty."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
             title, abstract = (" ".join(str(row.get(key) or "").split()) for key in ("title", "abstract"))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 _WIDTH, _HEIGHT = 360, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 12, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 20, 12, 40
 Point = tuple[float, float]
 
 
@@ -33,8 +33,9 @@ def reliability(bins: Sequence[tuple[float, float, int]], *, title: str, x: str,
 
 
 def histogram(values: Sequence[float], *, title: str, x: str, y: str, bars: int = 24) -> str:
-    """How many values fall into equal bins from 0 to the largest."""
-    largest = max(values, default=0.0) or 1.0
+    """How many values fall into equal bins from 0 to the 98th percentile; the last bar holds what lies beyond."""
+    ordered = sorted(values) or [0.0]
+    largest = ordered[int(0.98 * (len(ordered) - 1))] or 1.0
     counts = [0] * bars
     for value in values:
         counts[min(bars - 1, int(value / largest * bars))] += 1
@@ -83,7 +84,7 @@ def _tick(at: float, x_value: float, y_value: float) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.3g}"
+    return f"{value:.0f}" if value >= 10 else f"{value:.3g}"
 
 
 def _x(share: float) -> float:

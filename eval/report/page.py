@@ -106,7 +106,9 @@ def _charts(run: Run) -> str:
         reliability(bins, title="Is the gate's probability true?", x="probability given", y="share answerable")
         if bins
         else "",
-        histogram(list(run.seconds.values()), title="Latency", x="seconds an answer", y="cases"),
+        histogram(
+            list(run.seconds.values()), title="Latency", x="seconds an answer (last bar: slower ones too)", y="cases"
+        ),
     ]
     return f'<section><h2>Confidence and speed</h2><div class="charts">{"".join(charts)}</div></section>'
 

@@ -36,18 +36,20 @@ class ExtractiveAnswerer:
         number = {hit.paper.id: place for place, hit in enumerate(request.hits, start=1)}
         papers = {hit.paper.id: hit.paper for hit in request.hits}
         several = request.understanding.several
-        for chosen in self._chosen(request):
+        chooser = Chooser(request, self._taste)
+        for chosen in self._chosen(request, chooser):
             paper = papers[chosen[0].paper_id]
             lead = "\n" if several else " "
-            for place, (item, told) in enumerate(_readable(chosen, request.sentences, paper)):
+            for place, (item, told) in enumerate(
+                _readable(chosen, request.sentences, paper, answer_first=chooser.answer_first)
+            ):
                 named = _introduced(told, paper, always=several) if place == 0 else told
                 marked = append_marker(named, number[paper.id])
                 yield DraftSentence(marked, lead, Quote(item.text, item.start, item.end))
                 lead = " "
 
-    def _chosen(self, request: Request) -> Iterator[list[ScoredSentence]]:
+    def _chosen(self, request: Request, chooser: Chooser) -> Iterator[list[ScoredSentence]]:
         """Sentences by paper, the paper that answers best first."""
-        chooser = Chooser(request, self._taste)
         groups = by_paper(request.sentences)
         ranked = [groups[hit.paper.id] for hit in request.hits if hit.paper.id in groups]
         if request.understanding.several:
@@ -76,13 +78,13 @@ class ExtractiveAnswerer:
 
 
 def _readable(
-    chosen: Sequence[ScoredSentence], everything: Sequence[ScoredSentence], paper: Paper
+    chosen: Sequence[ScoredSentence], everything: Sequence[ScoredSentence], paper: Paper, *, answer_first: bool
 ) -> Iterator[tuple[ScoredSentence, str]]:
-    """Chosen sentences of one paper in reading order: the best first where it stands alone, the others as in the
-    abstract. One that points at the sentence before it brings that sentence along, where it is the first."""
+    """Chosen sentences of one paper in reading order: as in the abstract, and with `answer_first` the best one before
+    the others where it stands alone. One that points at the sentence before it brings that sentence along, where it is the first."""
     polished = {item.ordinal: polish(item.text, paper) for item in chosen}
     order = sorted(chosen, key=lambda item: item.ordinal)
-    if not polished[chosen[0].ordinal].dependent and not _chained(order, polished):
+    if answer_first and not polished[chosen[0].ordinal].dependent and not _chained(order, polished):
         order = [chosen[0], *(item for item in order if item is not chosen[0])]
     if polished[order[0].ordinal].dependent:
         yield from _before(order[0], everything, paper)

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag import text
-from rag.answerers.sentence_model import SentenceModel, kind_of, shipped_model, signs
+from rag.answerers.sentence_model import SentenceModel, defines, kind_of, shipped_model, signs, thing_of
 from rag.evidence import stem_set
 
 if TYPE_CHECKING:
     from rag.answerers.base import Request
     from rag.evidence import ScoredSentence
+
+_DEFINES = 0.9
+"""The likelihood of a sentence that says what a thing is, where that was asked: a rule, since few cases teach it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Chooser:
         self._kind = kind_of(request.question, request.understanding)
         self._topic = topic
         self._stems = frozenset(text.stems(topic))
+        self._thing = frozenset(text.stems(thing_of(request.question)))
         self._titles = {hit.paper.id: hit.paper.title for hit in request.hits}
         self._likely: dict[tuple[str, int], float] = {}
         self._taken: list[ScoredSentence] = []
@@ -60,9 +64,16 @@ class Chooser:
             likely = self._model.probability(its_signs)
             likely *= 0.5 if len(text.words(item.text)) < 5 else 1.0
             likely *= 0.3 if item.text.rstrip().endswith("?") else 1.0
+            if self._kind == "definition" and defines(item.text, self._thing):
+                likely = max(likely, _DEFINES)
             if its_signs["announcement"]:  # a matter of course that no case teaches: wanted when asked for, else not
                 likely = max(likely, 0.9) if self._kind == "code" else 0.1 * likely
             self._likely[item.paper_id, item.ordinal] = likely
+
+    @property
+    def answer_first(self) -> bool:
+        """Whether the sentence that answers should open the answer; else the abstract's own order reads better."""
+        return self._kind in {"number", "result", "code", "reason"}
 
     def likelihood(self, item: ScoredSentence) -> float:
         """Probability (0..1) that a weighed sentence holds the answer."""

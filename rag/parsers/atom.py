@@ -26,7 +26,7 @@ _TEXTS = {
 
 
 def read_atom(source: Source, columns: Mapping[str, str | int]) -> Iterator[Record | Reject]:
-    """One record an <entry>. Each is parsed on its own (defusedxml: no entities, no DTD) under the feed's namespaces."""
+    """One record an <entry>, each parsed on its own (defusedxml: no entities, no DTD) with the feed's namespaces."""
     feed = _FEED.search(source.sample())
     spaces = "".join(dict.fromkeys(_NAMESPACE.findall(feed.group()))) if feed else ""
     for number, entry in _entries(source):

@@ -6,10 +6,10 @@ import html
 import re
 
 # Windows-1252 read as Latin-1 leaves dashes and quotes as C1 control characters: these are what was meant.
-_WINDOWS = {code: bytes([code]).decode("cp1252", "replace").replace("\ufffd", "") for code in range(0x80, 0xA0) if code != 0x85}
-_UNWANTED = re.compile(
-    r"[\x00-\x08\x0e-\x1b\x7f\u00ad\u200b\u200e\u200f\u2060\ufeff\ud800-\udfff\ufffe\uffff]+"
-)
+_WINDOWS = {
+    code: bytes([code]).decode("cp1252", "replace").replace("\ufffd", "") for code in range(0x80, 0xA0) if code != 0x85
+}
+_UNWANTED = re.compile(r"[\x00-\x08\x0e-\x1b\x7f\u00ad\u200b\u200e\u200f\u2060\ufeff\ud800-\udfff\ufffe\uffff]+")
 _TAGS = (
     "p|i|b|u|a|em|strong|sub|sup|br|span|div|title|sec|italic|bold|sc|tt|code|list|list-item|label|ul|ol|li|h[1-6]"
     "|inline-formula|disp-formula|ext-link|xref|named-content|monospace|underline|abstract"

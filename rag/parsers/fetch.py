@@ -6,6 +6,7 @@ import tempfile
 import time
 import weakref
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 from rag.errors import InputError
@@ -43,7 +44,7 @@ def fetch(url: str, *, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECO
     return source
 
 
-def _download(url: str, target, max_bytes: int, deadline: float) -> None:  # noqa: ANN001
+def _download(url: str, target: IO[bytes], max_bytes: int, deadline: float) -> None:
     import httpx
 
     limits = httpx.Timeout(30.0)

@@ -6,23 +6,26 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 _NAMES = {
-    "title": "title|name|papertitle|articletitle|documenttitle|primarytitle|ti|t1|paper|titletext|displayname|citationtitle",
-    "abstract": "abstract|abstracts|summary|abstractnote|abstracttext|description|ab|n2|paperabstract|abstractinvertedindex"
-    "|articleabstract|snippet|citationabstract",
-    "authors": "authors|author|creators|creator|authornames|authorslist|authorlist|authorfullnames|au|a1|writers|byline",
+    "title": "title|name|papertitle|articletitle|documenttitle|primarytitle|ti|t1|paper|titletext|displayname"
+    "|citationtitle",
+    "abstract": "abstract|abstracts|summary|abstractnote|abstracttext|description|ab|n2|paperabstract"
+    "|abstractinvertedindex|articleabstract|snippet|citationabstract",
+    "authors": "authors|author|creators|creator|authornames|authorslist|authorlist|authorfullnames|au|a1|writers"
+    "|byline",
     "authors_parsed": "authorsparsed",
     "n_authors": "nauthors|numauthors|authorcount|numberofauthors",
     "date": "date|published|publicationdate|publisheddate|datepublished|releasedate|updatedate|updated|posted|submitted"
     "|submitteddate|createdate|coverdate|publishedat|pdate|onlinedate|dateadded|da|y1",
     "year": "year|publicationyear|publishedyear|pubyear|py|yr|yearpublished",
-    "venue": "venue|journal|booktitle|publicationtitle|conference|journaltitle|conferencename|containertitle|proceedings"
-    "|publication|sourcetitle|journalref|journalname|conferencetitle|source|jo|jf|t2|publicationvenue",
+    "venue": "venue|journal|booktitle|publicationtitle|conference|journaltitle|conferencename|containertitle"
+    "|proceedings|publication|sourcetitle|journalref|journalname|conferencetitle|source|jo|jf|t2|publicationvenue",
     "url": "url|link|links|paperurl|urls|landingpage|weburl|abstracturl|absurl|arxivurl|openreviewurl|ur|href|sourceurl"
     "|site|forumurl|pageurl",
     "pdf": "pdf|pdfurl|pdflink|openaccesspdf",
     "doi": "doi|doiurl|digitalobjectidentifier|do|articledoi",
     "arxiv_id": "arxivid|arxiv|eprint|arxividentifier|arxivnumber",
-    "id": "id|key|paperid|identifier|uid|uuid|itemkey|citekey|citationkey|corpusid|forum|docid|documentid|docno|recordid|pid",
+    "id": "id|key|paperid|identifier|uid|uuid|itemkey|citekey|citationkey|corpusid|forum|docid|documentid|docno"
+    "|recordid|pid",
     "keywords": "keywords|keyword|tags|tag|topics|authorkeywords|indexkeywords|subjects|manualtags|kw|keywordslist"
     "|subjectareas|primaryarea",
     "categories": "categories|category|primarycategory",

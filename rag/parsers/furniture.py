@@ -28,7 +28,8 @@ _LINES = re.compile(
     | (?:cited\sby|citations?:?|page|results?|showing|displaying)\s\d[\d,.]*.{0,60}
     | \d[\d,.]*\s?[kKmM]?\s(?:citations?|comments?|upvotes?|likes?|results?|papers?|views?|downloads?|stars?|points?
         |replies)
-    | (?:this\s(?:site|website|page)\suses|we\suse)\scookies.{0,400} | (?:accept|reject|manage)\s(?:all\s)?cookies.{0,40}
+    | (?:this\s(?:site|website|page)\suses|we\suse)\scookies.{0,400}
+    | (?:accept|reject|manage)\s(?:all\s)?cookies.{0,40}
     | (?:©|\(c\)|copyright)\W*\d{4}\b.{0,120} | .{0,80}all\srights\sreserved\.?
     | (?:privacy|cookie)\s(?:policy|settings|notice) | terms\s(?:of|and)\s(?:service|use|conditions)
     | powered\sby\s.{0,60} | (?:.{1,60}\s)?(?:\d+|an?|one)\s(?:second|minute|hour|day|week|month|year)s?\sago

@@ -11,7 +11,7 @@ from rag.papers import Record, Reject, SourceRef
 from rag.parsers import furniture
 from rag.parsers.clean import tidy
 from rag.parsers.furniture import Kind
-from rag.parsers.identifiers import read_date
+from rag.parsers.identifiers import code_links, read_date
 from rag.parsers.reading import Line, Source
 from rag.parsers.records import build
 from rag.parsers.title_split import TitleSplitter
@@ -193,7 +193,8 @@ class Pairing:
     def _abstract(self, number: int, line: str) -> Iterator[Record | Reject]:
         self._expects_abstract = False
         if self._is_next_paragraph(line) and self._last is not None:
-            self._last = replace(self._last, abstract=f"{self._last.abstract} {line}".strip())
+            abstract = f"{self._last.abstract} {line}".strip()
+            self._last = replace(self._last, abstract=abstract, code_urls=code_links(abstract))
             return
         yield from self._flush()
         title, authors = self._settle()

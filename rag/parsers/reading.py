@@ -70,6 +70,7 @@ class Source:
 
     @classmethod
     def from_text(cls, text: str, name: str) -> Source:
+        """Text that is in memory already, under the name that Records will give as their source."""
         content = text.encode("utf-8", "replace")
         return cls(name, lambda: io.BytesIO(content), len(content))
 
@@ -92,9 +93,11 @@ class Source:
             self.events.append(Notice(self.name, line, message))
 
     def reject(self, line: int, reason: str) -> Reject:
+        """A Reject of this input."""
         return Reject(self.name, line, reason)
 
     def drain(self) -> list[Notice | Reject]:
+        """The events since the last call, in order; they are handed over."""
         events, self.events = self.events, []
         return events
 

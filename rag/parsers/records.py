@@ -52,7 +52,7 @@ def build(fields: Fields, source: SourceRef, *, markup: bool = False) -> Record 
 
 
 def plain(value: Any) -> str:
-    """Any value as text: strings as they are, numbers in digits, lists joined, {"value": …} unwrapped, the rest empty."""
+    """Any value as text: strings as they are, numbers in digits, lists joined, {"value": …} unwrapped, others empty."""
     if isinstance(value, str):
         return value
     if value is None or isinstance(value, bool):
@@ -72,7 +72,7 @@ def _digits(value: float) -> str:
         return str(value) if abs(value) < _INTEGER_LIMIT else ""
     if not math.isfinite(value):
         return ""
-    return str(int(value)) if value == int(value) and abs(value) < _INTEGER_LIMIT else repr(value)
+    return str(int(value)) if value.is_integer() and abs(value) < _INTEGER_LIMIT else repr(value)
 
 
 def _texts(fields: Fields, *, markup: bool) -> tuple[str, str]:

@@ -27,7 +27,7 @@ class _Paragraph(NamedTuple):
 
 
 def read_text(source: Source, columns: Mapping[str, str | int]) -> Iterator[Record | Reject]:
-    """Paragraphs: a short one (or a heading, or a first line broken off early) is a title, those after it its abstract."""
+    """A short paragraph (or a heading, or a first line broken off early) is a title, what follows is its abstract."""
     pairing = Pairing(source, joins=True)
     for block in _blocks(source.lines()):
         for number, text, heading in _paragraphs(block):

@@ -22,6 +22,7 @@ COLLECTION = "passages"
 NEIGHBOURS = 16
 CONSTRUCTION_BREADTH = 100
 _DATABASE = "chroma.sqlite3"
+_HEADER = 100  # bytes
 _FULL = 64 * 2**20  # bytes left on a disk where a failure is taken for want of room
 
 
@@ -136,21 +137,39 @@ def access(folder: Path) -> Generator[None]:
 
 
 def _check_graph(folder: Path) -> None:
-    """Raise LibraryDamaged when a graph's files are shorter than its header says.
+    """Raise LibraryDamaged when a graph's files are shorter than they say they are.
 
-    A writer killed while it saved them leaves such files, and Chroma's native code may crash on them. The layout is
-    hnswlib's: version, then as 64-bit numbers offset, capacity, elements, bytes an element.
+    A writer killed while it saved them leaves such files, and Chroma's native code crashes on them. The layout is
+    hnswlib's: the header has the version, then as 64-bit numbers offset, capacity, elements and bytes an element;
+    link_lists.bin has for each element the number of bytes that follow, in 32 bits, and those bytes.
     """
     for header in folder.glob("*/header.bin"):
-        fields = header.read_bytes()[:36]
-        if len(fields) < 36:
-            raise LibraryDamaged(f"{header} is cut short; run: citewise rebuild")
-        version, _, _, elements, size = struct.unpack("<iQQQQ", fields)
-        wanted = {"data_level0.bin": elements * size, "length.bin": elements * 4, "link_lists.bin": 0}
-        for name, least in wanted.items():
+        content = header.read_bytes()
+        version, _, _, elements, size = struct.unpack_from("<iQQQQ", content.ljust(_HEADER, b"\0"))
+        if len(content) < _HEADER:
+            raise _cut_short(header)
+        if version != 1:
+            return
+        for name, least in {"data_level0.bin": size * elements, "length.bin": 4 * elements}.items():
             file = header.with_name(name)
-            if version == 1 and (not file.is_file() or file.stat().st_size < least):
-                raise LibraryDamaged(f"{file} is cut short; run: citewise rebuild")
+            if not file.is_file() or file.stat().st_size < least:
+                raise _cut_short(file)
+        _check_links(header.with_name("link_lists.bin"), elements)
+
+
+def _check_links(file: Path, elements: int) -> None:
+    content = file.read_bytes() if file.is_file() else b""
+    at = 0
+    for _ in range(elements):
+        if at + 4 > len(content):
+            raise _cut_short(file)
+        at += 4 + int.from_bytes(content[at : at + 4], "little")
+    if at > len(content):
+        raise _cut_short(file)
+
+
+def _cut_short(file: Path) -> LibraryDamaged:
+    return LibraryDamaged(f"{file} is cut short; run: citewise rebuild")
 
 
 @contextmanager

@@ -1,21 +1,222 @@
-// A click on a citation opens its source and brings the marked sentence into view.
-document.addEventListener("click", (event) => {
-  const cite = event.target.closest("a.cite");
-  if (!cite) return;
-  event.preventDefault();
-  const source = document.getElementById(cite.getAttribute("href").slice(1));
-  if (!source) return;
-  source.open = true;
-  const target = source.querySelector("mark") || source;
-  target.scrollIntoView({ behavior: "smooth", block: "center" });
-  source.classList.add("shown");
-  setTimeout(() => source.classList.remove("shown"), 1200);
-});
+// The page's own behaviour. All data comes from server-made, escaped HTML; this file makes no HTML of its own.
+(() => {
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const send = (name, data = {}) => window.citewiseSend?.(name, data);
+  const box = () => $("#question textarea");
 
-// "/" focuses the question, as on other search pages.
-document.addEventListener("keydown", (event) => {
-  const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName ?? "");
-  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey) return;
-  const box = document.querySelector("#question textarea");
-  if (box) { event.preventDefault(); box.focus(); }
-});
+  // Mathematics: an element of its own with a shadow root, so that redrawing the text around it cannot harm it.
+  const katex = { module: null, sheet: null };
+  const loadKatex = () => (katex.module ??= (async () => {
+    const { js, css } = $('meta[name="citewise-katex"]').dataset;
+    const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href: css });
+    document.head.append(link);  // the fonts
+    katex.sheet = new CSSStyleSheet();
+    katex.sheet.replaceSync((await (await fetch(css)).text()).replace(/@font-face\{[^}]*\}/g, ""));
+    return (await import(new URL(js, document.baseURI))).default;
+  })());
+  customElements.define("x-tex", class extends HTMLElement {
+    static observedAttributes = ["tex"];
+    connectedCallback() { this.draw(); }
+    attributeChangedCallback() { if (this.isConnected) this.draw(); }
+    async draw() {
+      const tex = this.getAttribute("tex");
+      try {
+        const engine = await loadKatex();
+        const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
+        root.adoptedStyleSheets = [katex.sheet];
+        engine.render(tex, root, { throwOnError: true, trust: false, displayMode: this.hasAttribute("display"), maxExpand: 200, maxSize: 20 });
+      } catch { if (this.shadowRoot) this.shadowRoot.textContent = this.textContent; }
+    }
+  });
+
+  // The panel at the side shows the sources of one exchange, and marks the sentences that support one sentence of it.
+  const panel = () => $("#evidence");
+  let looked = null;
+  function show(turn, source, sentence, { open = true } = {}) {
+    const article = turn?.closest(".turn"), store = article && $(".evidence", article), shown = $(".shown", panel());
+    if (!store) return;
+    if (looked !== article || shown.dataset.of !== store.innerHTML.length + ":" + article.dataset.turn) {
+      shown.replaceChildren(...[...store.childNodes].map((node) => node.cloneNode(true)));
+      shown.dataset.of = store.innerHTML.length + ":" + article.dataset.turn;
+      looked = article;
+    }
+    if (source === undefined) return;
+    if (open) document.body.classList.add("side-open");
+    const card = $(`.source[data-source="${Number(source)}"]`, shown);
+    if (!card) return;
+    all(".source", shown).forEach((other) => other.classList.toggle("active", other === card));
+    card.open = true;
+    const marks = all("mark", card), own = marks.filter((mark) => sentence === undefined || mark.dataset.for.split(" ").includes(sentence));
+    all("mark", shown).forEach((mark) => mark.classList.toggle("strong", own.includes(mark)));
+    const target = own[0] ?? card, top = card.offsetTop - 12;
+    const low = target.offsetTop + target.offsetHeight > top + panel().clientHeight;
+    panel().scrollTo({ top: low ? target.offsetTop - panel().clientHeight / 3 : top, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  }
+
+  const closeSide = () => document.body.classList.remove("side-open");
+  const drawer = (open) => {
+    document.body.classList.toggle("drawer-open", open);
+    $('[data-do="drawer"]')?.setAttribute("aria-expanded", String(open));
+    if (open) { send("kept"); $("#looked-for textarea, #looked-for input")?.focus(); }
+  };
+  function view(name) {
+    document.body.dataset.view = name;
+    all("nav [data-view]").forEach((item) => item.dataset.view === name ? item.setAttribute("aria-current", "page") : item.removeAttribute("aria-current"));
+    drawer(false); closeSide();
+  }
+  const running = (yes) => { document.body.classList.toggle("running", yes); const go = $("#go"); if (go) go.textContent = yes ? "Stop" : "Ask"; };
+  const stop = () => send("halt");
+  function setTheme(dark) { document.body.classList.toggle("dark", dark); document.documentElement.style.colorScheme = dark ? "dark" : "light"; }
+
+  async function copy(article, button) {
+    const clone = $(".answer, .abstained", article).cloneNode(true);
+    all(".cite", clone).forEach((cite) => cite.replaceWith(` [${cite.textContent}]`));
+    all(".unseen", clone).forEach((node) => node.remove());
+    const sources = all(".evidence .source", article).map((card) => `[${card.dataset.source}] ${$("summary b", card).textContent}`);
+    const text = [clone.textContent.trim(), "", ...sources].join("\n");
+    try { await navigator.clipboard.writeText(text); } catch {
+      const area = Object.assign(document.createElement("textarea"), { value: text });
+      document.body.append(area); area.select(); document.execCommand("copy"); area.remove();
+    }
+    button.textContent = "Copied"; setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  }
+  function edit(article) {
+    const heading = $(".question", article), area = document.createElement("textarea");
+    area.value = heading.dataset.text; area.className = "edited"; area.setAttribute("aria-label", "Edit the question");
+    heading.after(area); heading.hidden = true; area.focus();
+    area.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") { area.remove(); heading.hidden = false; event.stopPropagation(); }
+      if (event.key === "Enter" && !event.shiftKey && area.value.trim()) {
+        event.preventDefault(); area.remove(); heading.hidden = false;
+        running(true); send("ask", { text: area.value, turn: article.dataset.turn });
+      }
+    });
+  }
+  window.citewiseSave = (file) => {
+    if (!file?.text && file?.text !== "") return;
+    const url = URL.createObjectURL(new Blob([file.text], { type: file.type }));
+    const link = Object.assign(document.createElement("a"), { href: url, download: file.name });
+    link.click(); setTimeout(() => URL.revokeObjectURL(url), 1000);
+  };
+
+  const ordering = { order: "added" };
+  const actions = {
+    ask: ({ text }) => { running(true); send("ask", { text }); },
+    retry: (data) => { running(true); send("ask", data); },
+    unhear: (data) => { running(true); send("ask", data); },
+    edit: (_, button) => edit(button.closest(".turn")),
+    copy: (_, button) => copy(button.closest(".turn"), button),
+    sources: (_, button) => { show(button, "1"); },
+    export: (data, button) => { send("export", data); const menu = button.closest("details"); if (menu) menu.open = false; },
+    rate: (data, button) => {
+      const on = button.getAttribute("aria-pressed") !== "true";
+      all('[data-do="rate"]', button.parentElement).forEach((other) => other.setAttribute("aria-pressed", String(on && other === button)));
+      const remark = on && data.rating === "-1" ? prompt("What was wrong? (optional)") ?? "" : "";
+      send("rate", { ...data, rating: on ? data.rating : "0", remark });
+    },
+    only: (data) => { send("filter", data); view("ask"); box()?.focus(); },
+    exclude: (data) => { send("filter", data); view("ask"); },
+    drop: (data) => send("filter", data),
+    "clear-filters": () => send("filter", { do: "clear" }),
+    like: (data) => { view("ask"); document.body.classList.add("side-open"); send("similar", data); },
+    new: () => { view("ask"); send("restart"); box()?.focus(); },
+    drawer: () => drawer(!document.body.classList.contains("drawer-open")),
+    open: (data) => { view("ask"); send("open", data); },
+    rename: (data) => { const title = prompt("Title", data.title); if (title) send("alter", { ...data, title }); },
+    delete: (data) => { if (confirm("Delete this conversation?")) send("alter", data); },
+    dark: () => { const dark = !document.body.classList.contains("dark"); setTheme(dark); localStorage.setItem("citewise-theme", dark ? "dark" : "light"); },
+    "close-side": closeSide,
+    paper: (data) => { send("paper", data); $("#shelf")?.scrollIntoView({ block: "nearest" }); },
+    remove: (data) => { if (confirm(`Remove “${data.title}” from the library?`)) send("remove", data); },
+    sort: (data) => { ordering.order = data.order; send("browse", { ...ordering, offset: "0" }); },
+    page: (data) => send("browse", { ...ordering, ...data }),
+    "cancel-ingest": () => send("cancel"),
+  };
+  document.addEventListener("click", (event) => {
+    const target = event.target;
+    all("details.menu[open]").forEach((menu) => { if (!menu.contains(target)) menu.open = false; });
+    const go = target.closest("#go");
+    if (go && document.body.classList.contains("running")) { event.stopPropagation(); event.preventDefault(); return stop(); }
+    if (go && box()?.value.trim()) running(true);
+    const cite = target.closest(".cite, .near");
+    if (cite) return show(cite, cite.dataset.source, cite.dataset.sentence);
+    const button = target.closest("[data-do], [data-view]");
+    if (!button || button.tagName === "BODY") { if (!target.closest("#drawer, #evidence")) drawer(false); return; }
+    if (button.dataset.view) return view(button.dataset.view);
+    actions[button.dataset.do]?.({ ...button.dataset }, button);
+  }, true);
+  let hovering;
+  document.addEventListener("mouseover", (event) => {
+    const cite = event.target.closest?.(".cite");
+    clearTimeout(hovering);
+    if (cite && innerWidth > 900) hovering = setTimeout(() => show(cite, cite.dataset.source, cite.dataset.sentence, { open: false }), 120);
+  });
+
+  const chosen = (form) => {
+    const of = (name) => all(`input[name="${name}"]:checked`, form).map((input) => input.value);
+    const data = { do: "set", venues: of("venues"), sources: of("sources"), has_code: of("has_code").length > 0 };
+    const first = $('[name="year_from"]', form), last = $('[name="year_to"]', form);
+    if (first && last) {
+      const [from, to] = [Number(first.value), Number(last.value)].sort((a, b) => a - b);
+      if (from > Number(first.min)) data.year_from = from;
+      if (to < Number(first.max)) data.year_to = to;
+    }
+    return data;
+  };
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest(".filter-form");
+    if (!form || event.target.type !== "range") return;
+    const [from, to] = all('input[type="range"]', form).map((input) => Number(input.value)).sort((a, b) => a - b);
+    $("output", form).textContent = `${from} – ${to}`;
+    all(".bars i", form).forEach((bar) => bar.classList.toggle("out", bar.dataset.year < from || bar.dataset.year > to));
+  });
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest(".filter-form");
+    if (form) send("filter", chosen(form));
+  });
+  document.addEventListener("submit", (event) => { if (event.target.closest(".filter-form")) event.preventDefault(); });
+
+  document.addEventListener("keydown", (event) => {
+    const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName ?? "");
+    if (event.key === "Escape") {
+      if (document.body.classList.contains("running")) stop();
+      closeSide(); drawer(false);
+      all("details.menu[open]").forEach((menu) => { menu.open = false; });
+    } else if (event.key === "Enter" && !event.shiftKey && document.activeElement === box() && box().value.trim()) running(true);
+    else if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) { event.preventDefault(); view("ask"); box()?.focus(); }
+  }, true);
+
+  function settled() {
+    const live = $("#live .turn"), list = $("#finished .turns");
+    running(Boolean(live));
+    const last = live ?? all("#finished .turn").at(-1);
+    document.body.classList.toggle("begun", Boolean(last));
+    if (last) show(last); else if (panel()) { $(".shown", panel()).replaceChildren(); looked = null; }
+    const id = list?.dataset.conversation ?? "";
+    const url = new URL(location); id ? url.searchParams.set("c", id) : url.searchParams.delete("c");
+    if (list || $("#finished .welcome")) if (url.href !== location.href) history.replaceState(null, "", url);
+    const room = $("#conversation");
+    if (last && room) {
+      const fits = last.offsetHeight < room.clientHeight - 40;
+      room.scrollTo({ top: fits ? room.scrollHeight : last.offsetTop - 16 });
+    }
+  }
+  function begin() {
+    const parts = ["#finished", "#live", "#similar"].map((name) => $(name));
+    if (parts.some((part) => !part) || !panel()) return void setTimeout(begin, 50);
+    const theme = localStorage.getItem("citewise-theme");
+    if (theme) setTheme(theme === "dark");
+    view("ask");
+    let waiting;
+    const watch = (act) => new MutationObserver(() => { clearTimeout(waiting); waiting = setTimeout(act, 15); });
+    const main = watch(settled);
+    parts.slice(0, 2).forEach((part) => main.observe(part, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["data-conversation", "aria-busy"] }));
+    new MutationObserver(() => {
+      const found = $("#similar h2");
+      if (found) { const root = found.parentElement; $(".shown", panel()).replaceChildren(...[...root.childNodes].map((node) => node.cloneNode(true))); looked = null; panel().scrollTo({ top: 0 }); }
+    }).observe(parts[2], { childList: true, subtree: true, characterData: true });
+    settled();
+  }
+  document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", begin) : begin();
+})();

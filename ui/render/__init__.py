@@ -2,6 +2,7 @@
 
 from ui.render.answers import conversation_html, live_html, problem_html, turn_html, welcome_html
 from ui.render.filters import chips_html, heard_html, menu_html
+from ui.render.frame import side_html, top_html
 from ui.render.library import conversations_html, progress_html, report_html, summary_html, table_html
 from ui.render.sources import evidence_html, paper_html, reading_html, similar_html
 from ui.render.text import plain
@@ -20,9 +21,11 @@ __all__ = [
     "progress_html",
     "reading_html",
     "report_html",
+    "side_html",
     "similar_html",
     "summary_html",
     "table_html",
+    "top_html",
     "turn_html",
     "welcome_html",
 ]

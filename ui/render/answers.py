@@ -160,7 +160,10 @@ def _abstention(answer: Answer) -> str:
 
 
 def _footer(answer: Answer, exchange: Exchange, number: int) -> str:
-    parts = [f"Written by {answer.model}" if answer.mode == "llm" else "Extractive", f"{answer.timings.get('total', 0.0):.2f} s"]
+    parts = [
+        f"Written by {answer.model}" if answer.mode == "llm" else "Extractive",
+        f"{answer.timings.get('total', 0.0):.2f} s",
+    ]
     if answer.usage:
         parts.append(f"{sum(answer.usage.values()):,} tokens")
     weak = sum(not sentence.supported for sentence in answer.sentences)

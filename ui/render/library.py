@@ -103,7 +103,9 @@ def _listed(name: str, rows: Sequence[str], opened: bool) -> str:
         return ""
     items = "".join(f"<li>{plain(row)}</li>" for row in rows[:_MOST])
     more = f"<li>and {len(rows) - _MOST:,} more</li>" if len(rows) > _MOST else ""
-    return f"<details{' open' if opened else ''}><summary>{len(rows):,} {name}</summary><ul>{items}{more}</ul></details>"
+    return (
+        f"<details{' open' if opened else ''}><summary>{len(rows):,} {name}</summary><ul>{items}{more}</ul></details>"
+    )
 
 
 def conversations_html(kept: Sequence[Kept], current: str | None, *, searching: bool) -> str:
@@ -118,9 +120,9 @@ def _conversation(item: Kept, current: bool) -> str:
     named = f'data-conversation="{attribute(item.id)}"'
     day = time.strftime("%d %b %Y", time.localtime(item.updated)).lstrip("0")
     return (
-        f'<li{" aria-current=true" if current else ""}>'
+        f"<li{' aria-current=true' if current else ''}>"
         f'<button type="button" class="open" data-do="open" {named}><b>{plain(item.title)}</b>'
-        f"<small>{day} · {counted(item.questions, 'question')}</small></button><span class=\"tools\">"
+        f'<small>{day} · {counted(item.questions, "question")}</small></button><span class="tools">'
         f'<button type="button" data-do="rename" {named} data-title="{attribute(item.title)}">Rename</button>'
         f'<button type="button" data-do="delete" {named}>Delete</button></span></li>'
     )

@@ -18,7 +18,7 @@ def evidence_html(answer: Answer) -> str:
         _card(source, [item for item in answer.citations if item.marker == source.marker], best)
         for source in answer.sources
     )
-    return f'<h2>{heading} <small>{counted(len(answer.sources), "paper")}</small></h2>{cards}'
+    return f"<h2>{heading} <small>{counted(len(answer.sources), 'paper')}</small></h2>{cards}"
 
 
 def reading_html(hits: Sequence[Hit]) -> str:
@@ -30,9 +30,7 @@ def reading_html(hits: Sequence[Hit]) -> str:
 def similar_html(paper: Paper, hits: Sequence[Hit]) -> str:
     """Papers like one paper."""
     best = max((hit.score for hit in hits), default=0.0)
-    cards = "".join(
-        _card(Source(place, hit.paper, hit.score), [], best) for place, hit in enumerate(hits, start=1)
-    )
+    cards = "".join(_card(Source(place, hit.paper, hit.score), [], best) for place, hit in enumerate(hits, start=1))
     told = cards or '<p class="quiet">There is no other paper near it.</p>'
     return f"<h2>More like <em>{plain(paper.title)}</em></h2>{told}"
 

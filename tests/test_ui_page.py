@@ -1,0 +1,281 @@
+"""The page in real headless Chromium, over the starter library and over a few hostile papers."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag import open_library
+
+pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.enable_socket]
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync"]  # fmt: skip
+HOSTILE = "<img src=x onerror=window.hurt=1><script>window.hurt=2</script> ![i](http://evil.example/i.png) ${window.hurt=3} {{7}}"
+PAPERS = [
+    {
+        "id": "hostile",
+        "title": f"Emberlock: Safe Sorting {HOSTILE}",
+        "abstract": f"We present Emberlock, which sorts in $O(n^2)$ time. {HOSTILE} Emberlock needs no labels.",
+        "url": "javascript:window.hurt=4",
+        "year": 2021,
+        "venue": "ICLR",
+    },
+    {"id": "tide", "title": "Tidemark: Forecasting Tides", "abstract": "Tidemark forecasts tides with gradient boosting. It is accurate on short horizons.", "year": 2019, "venue": "KDD"},
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def served(folder: Path) -> Iterator[str]:
+    from ui.page import serve
+
+    with open_library(folder, chat={"port": 0}) as library:
+        page = serve(library, port=0, browser=False, block=False)
+        yield page.local_url
+        page.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def starter_url(starter_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from served(Path(shutil.copytree(starter_folder, tmp_path_factory.mktemp("page") / "library")))
+
+
+@pytest.fixture(scope="module")
+def hostile_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("hostile")
+    source = folder / "papers.jsonl"
+    source.write_text("".join(json.dumps(paper) + "\n" for paper in PAPERS), encoding="utf-8")
+    with open_library(folder / "library") as library:
+        library.ingest([source])
+    yield from served(folder / "library")
+
+
+@pytest.fixture(scope="module")
+def empty_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from served(tmp_path_factory.mktemp("empty") / "library")
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Any]:
+    """Open an address in a fresh browser context; in the end no request has left this machine and no script failed."""
+    contexts: list[Any] = []
+    outside: list[str] = []
+    failures: list[str] = []
+
+    def go(url: str, *, width: int = 1280, height: int = 800) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": height})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: outside.append(request.url) if _leaves(request.url) else None)
+        page.on("pageerror", lambda error: failures.append(str(error)))
+        page.goto(url)
+        page.wait_for_selector("#finished .welcome, #finished .turn", timeout=30_000)
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert outside == []
+    assert failures == []
+
+
+def _leaves(url: str) -> bool:
+    return not re.match(r"(https?://(127\.0\.0\.1|localhost)[:/]|data:|blob:)", url)
+
+
+def ask(page: Any, question: str) -> Any:
+    before = page.locator("#finished .turn").count()
+    page.fill("#question textarea", question)
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        f"document.querySelectorAll('#finished .turn').length > {before} && !document.querySelector('#live .turn')"
+    )
+    return page.locator("#finished .turn").last
+
+
+def test_an_example_question_is_answered_and_its_marker_opens_the_marked_sentence(visit, starter_url):
+    page = visit(starter_url)
+    page.click(".examples button")
+    page.wait_for_selector("#finished .turn .cite")
+    page.click("#finished .cite >> nth=0")
+    strong = page.locator("#evidence mark.strong").first
+    strong.wait_for()
+    inside = page.locator("#evidence .source.active .abstract").inner_text()
+    assert strong.inner_text() in inside
+    assert len(inside) > len(strong.inner_text())
+    assert re.search(r"Extractive\s*·?\s*\d", page.locator("#finished .made").inner_text())
+
+
+def test_a_marker_of_an_earlier_turn_still_opens_its_own_source(visit, starter_url):
+    page = visit(starter_url)
+    page.click(".examples button >> nth=1")
+    page.wait_for_selector("#finished .turn .cite")
+    wanted = page.locator("#finished .turn .cite").first.get_attribute("aria-label").partition(": ")[2]
+    ask(page, "What is the boiling point of lead?")
+    assert page.locator("#evidence .source b").first.inner_text() != ""
+    page.locator("#finished .turn").first.locator(".cite").first.click()
+    page.wait_for_selector("#evidence .source.active")
+    assert page.locator("#evidence .source.active b").inner_text() == wanted
+
+
+def test_a_question_without_an_answer_is_met_calmly_with_the_nearest_papers(visit, starter_url):
+    page = visit(starter_url)
+    turn = ask(page, "What is the boiling point of lead?")
+    assert "do not answer this" in turn.inner_text()
+    turn.locator(".near").first.click()
+    page.wait_for_selector("#evidence .source.active")
+
+
+def test_titles_and_abstracts_never_execute_and_mathematics_is_drawn(visit, hostile_url):
+    page = visit(hostile_url)
+    turn = ask(page, f"What is Emberlock? {HOSTILE}")
+    page.wait_for_selector("#evidence .source")
+    page.wait_for_function(
+        "[...document.querySelectorAll('#evidence x-tex')].some(t => t.shadowRoot?.querySelector('.katex'))"
+    )
+    assert "<img src=x" in page.locator("#evidence .source b").first.inner_text()
+    assert "<script>" in turn.locator(".question").inner_text()
+    page.click("nav [data-view=library]")
+    page.click("#table tbody button >> nth=0")
+    page.wait_for_selector("#detail h2")
+    assert page.evaluate("window.hurt") is None
+    assert page.locator("#finished img, #evidence img, #table img, #detail img, [href^=javascript]").count() == 0
+
+
+def test_filters_heard_and_set_are_chips_that_can_be_taken_back(visit, hostile_url):
+    page = visit(hostile_url)
+    turn = ask(page, "Which papers from 2019 are about tides?")
+    turn.locator(".heard .chip", has_text="2019").wait_for()
+    turn.locator(".heard .chip").first.click()
+    page.wait_for_function("document.querySelectorAll('#finished .turn').length === 2")
+    page.click("#menu summary")
+    page.check("#menu input[value=ICLR]")
+    page.wait_for_selector("#chips .chip")
+    assert "1 of 2 papers" in page.locator("#chips .left").inner_text()
+    page.keyboard.press("Escape")
+    page.click("#chips .chip")
+    page.wait_for_function("!document.querySelector('#chips .chip')")
+
+
+def test_only_this_paper_narrows_the_next_question(visit, starter_url):
+    page = visit(starter_url)
+    page.click(".examples button >> nth=1")
+    page.wait_for_selector("#evidence .source")
+    page.click("#evidence .source[open] [data-do=only]")
+    page.wait_for_selector("#chips .left")
+    assert page.locator("#chips .left").inner_text().startswith("1 of ")
+
+
+def test_a_conversation_survives_a_reload_and_can_be_found_and_reopened(visit, starter_url):
+    page = visit(starter_url)
+    ask(page, "What is the melting point of unobtainium?")
+    page.wait_for_function("location.search.includes('c=')")
+    page.reload()
+    page.wait_for_selector("#finished .turn")
+    assert "unobtainium" in page.locator("#finished").inner_text()
+    page.click("#brand [data-do=new]")
+    page.wait_for_selector("#finished .welcome")
+    page.click("#brand [data-do=drawer]")
+    page.locator("#drawer .open", has_text="unobtainium").first.click()
+    page.wait_for_selector("#finished .turn")
+
+
+def test_a_question_can_be_edited_and_asked_again(visit, starter_url):
+    page = visit(starter_url)
+    ask(page, "What is the boiling point of lead?")
+    page.hover("#finished .turn")
+    page.click("#finished [data-do=edit]")
+    page.fill("#finished .edited", "What is the boiling point of tin?")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('#finished .question')?.dataset.text.includes('tin')")
+    assert page.locator("#finished .turn").count() == 1
+
+
+def test_an_answer_can_be_saved_as_bibtex(visit, starter_url):
+    page = visit(starter_url)
+    page.click(".examples button >> nth=1")
+    page.wait_for_selector("#finished .made details")
+    page.click("#finished .made summary")
+    with page.expect_download() as download:
+        page.click("#finished [data-format=bib]")
+    assert Path(download.value.path()).read_text(encoding="utf-8").startswith("@")
+
+
+def test_an_empty_library_says_how_to_fill_it_and_pasted_papers_can_be_asked(visit, empty_url):
+    page = visit(empty_url)
+    assert "No papers yet" in page.locator("#finished").inner_text()
+    page.click(".welcome [data-view=library]")
+    page.fill(
+        "#pasted textarea",
+        "@misc{a, title={Glowworm: Night Lights}, abstract={Glowworm lights the night with bacteria. It needs no power.}}",
+    )
+    page.click("#add")
+    page.wait_for_selector("#report .report")
+    assert "added" in page.locator("#report").inner_text()
+    page.wait_for_selector("#table .papers")
+    page.click("nav [data-view=ask]")
+    assert "Glowworm" in ask(page, "What is Glowworm?").inner_text()
+
+
+def test_keys_focus_the_box_and_break_the_line(visit, starter_url):
+    page = visit(starter_url)
+    page.locator("body").click(position={"x": 5, "y": 300})
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.closest('#question') !== null")
+    page.keyboard.type("a")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("b")
+    assert page.input_value("#question textarea") == "a\nb"
+
+
+@pytest.mark.parametrize("width", [390, 1280, 2560])
+def test_nothing_is_wider_than_the_screen(visit, starter_url, width):
+    page = visit(starter_url, width=width, height=844)
+    ask(page, "What is the boiling point of lead?")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    box = page.locator("#question textarea").bounding_box()
+    assert box["y"] + box["height"] <= 844
+
+
+def test_every_control_has_a_name(visit, starter_url):
+    page = visit(starter_url)
+    ask(page, "What is the boiling point of lead?")
+    nameless = page.evaluate(
+        """[...document.querySelectorAll('button, input, textarea, summary, a[href]')].filter(e => e.offsetParent
+        && !e.textContent.trim() && !e.getAttribute('aria-label') && !e.labels?.length && !e.title).map(e => e.outerHTML.slice(0, 200))"""
+    )
+    assert nameless == []
+
+
+def test_the_policy_lets_in_nobody_else(visit, starter_url):
+    page = visit(starter_url)
+    policy = page.request.get(starter_url).headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "http" not in policy
+
+
+def test_the_named_endpoints_answer(starter_url):
+    from gradio_client import Client
+
+    client = Client(starter_url, verbose=False, analytics_enabled=False)
+    assert client.predict("What is attention?", 3, api_name="/search")["hits"][0]["rank"] == 1
+    assert client.predict("What is the boiling point of lead?", api_name="/ask")["abstained"]
