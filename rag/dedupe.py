@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-BANDS = 8
+BANDS = 12
 ROWS = 2
 """MinHash bands, and minima a band: records share a band with probability 1 - (1 - J**ROWS)**BANDS at Jaccard
 similarity J of their word trigrams. Chosen by eval/bench/dedupe.py."""
@@ -27,9 +27,13 @@ CROWDED = 64
 """A key that more papers than this share says nothing (a stock phrase, a stock title) and is not followed."""
 
 SAME_TITLE = 0.30
+"""Containment of the abstracts' trigrams from which papers of one title are the same."""
 NEAR_TITLE = 0.60
-UNTITLED = 0.70
+"""Jaccard similarity from which papers are the same whose titles differ by a slip of the pen."""
+UNTITLED = 0.80
+"""The same where a title is missing, or where one has a subtitle that the other lacks."""
 CONTAINED = 0.90
+"""Containment that stands for similarity: one abstract is a part of the other."""
 _FEW = 12
 """Trigrams below which an abstract is too short to say by itself which paper it is."""
 
@@ -47,11 +51,13 @@ def _listed(text: str) -> frozenset[str]:
 
 _GENERIC = _listed("""
     abstract, acknowledgements, acknowledgments, announcement, announcements, book review, book reviews,
-    comment, commentary, conclusion, conclusions, contents, correction, corrigendum, discussion,
-    editorial, editorial board, errata, erratum, foreword, forums, guest editorial, index, introduction,
-    invited talk, keynote, keynotes, letter, message, news, overview, panel, plenary, plenary talks,
-    preface, proceedings, program, program committee, reply, response, retraction, review, summary,
-    table of contents, tutorial, tutorials, untitled, welcome, withdrawn, workshop, workshops
+    comment, commentary, conclusion, conclusions, contents, correction, corrigendum, discussion, editorial,
+    editorial board, errata, erratum, foreword, forums, guest editorial, index, introduction, invited talk,
+    invited talks, keynote, keynotes, letter, message, news, overview, panel, plenaries and keynotes, plenary,
+    plenary session, plenary sessions, plenary talks, poster session, preface, proceedings, program, program
+    committee, reply, response, retraction, review, special sessions, summary, table of contents, tutorial,
+    tutorials, untitled, welcome, withdrawn, workshop, workshop and tutorials, workshops, workshops and
+    tutorials
 """)
 _NUMBER_WORDS = _listed("""
     one, two, three, four, five, six, seven, eight, nine, ten, first, second, third, fourth, fifth,
@@ -127,9 +133,7 @@ def same_paper(a: Identity, b: Identity) -> str | None:
         return _same_untitled(a, b)
     if a.title == b.title:
         return _same_titled(a, b)
-    if _titles_near(a, b) and similarity(a, b) >= NEAR_TITLE and not _short(a, b):
-        return "similar title and abstract"
-    return None
+    return _same_but_for_slips(a, b)
 
 
 def contradicts(a: Identity, b: Identity) -> bool:
@@ -164,27 +168,54 @@ def _same_titled(a: Identity, b: Identity) -> str | None:
 def _same_untitled(a: Identity, b: Identity) -> str | None:
     if a.record.abstract == b.record.abstract:
         return "same abstract"
-    if _short(a, b):
+    return "near-duplicate abstract" if _alike(a, b, UNTITLED) else None
+
+
+def _same_but_for_slips(a: Identity, b: Identity) -> str | None:
+    if a.title in _GENERIC or b.title in _GENERIC:
         return None
-    if similarity(a, b) >= UNTITLED:
-        return "near-duplicate abstract"
-    lengths = sorted((len(a.trigrams), len(b.trigrams)))
-    if containment(a, b) >= CONTAINED and lengths[0] >= 0.3 * lengths[1]:
-        return "near-duplicate abstract"
+    shorter, longer = sorted((a.title, b.title), key=len)
+    cut = longer.startswith(f"{shorter} ")  # a subtitle left out
+    if not cut and not _share_letters(shorter, longer):
+        return None
+    if _alike(a, b, UNTITLED if cut else NEAR_TITLE) and (cut or _slips(shorter, longer)):
+        return "similar title and abstract"
     return None
+
+
+def _alike(a: Identity, b: Identity, least: float) -> bool:
+    if _short(a, b):
+        return False
+    shorter, longer = sorted((len(a.trigrams), len(b.trigrams)))
+    part = shorter >= 0.3 * longer and containment(a, b) >= CONTAINED
+    return part or similarity(a, b) >= least
 
 
 def _short(a: Identity, b: Identity) -> bool:
     return min(len(a.trigrams), len(b.trigrams)) < _FEW
 
 
-def _titles_near(a: Identity, b: Identity) -> bool:
-    # One title may be cut (a subtitle left out) or hold a typo; letters tell typos from other words.
-    shorter, longer = sorted((a.title, b.title), key=len)
-    if longer.startswith(shorter + " "):
-        return True
-    one, other = _letter_trigrams(a.title), _letter_trigrams(b.title)
+def _share_letters(a: str, b: str) -> bool:
+    # Cheap, and true of all titles that pass `_slips`: Dice similarity of letter trigrams.
+    one, other = _letter_trigrams(a), _letter_trigrams(b)
     return 2 * len(one & other) >= 0.8 * (len(one) + len(other))
+
+
+def _slips(a: str, b: str) -> bool:
+    """Whether titles differ by at most three letters, one for each 15 of them; spaces do not count."""
+    a, b = a.replace(" ", ""), b.replace(" ", "")
+    most = min(3, len(a) // 15)
+    return abs(len(a) - len(b)) <= most and _edits(a, b) <= most
+
+
+def _edits(a: str, b: str) -> int:
+    """The Levenshtein distance."""
+    row = list(range(len(b) + 1))
+    for at, letter in enumerate(a, 1):
+        corner, row[0] = row[0], at
+        for to, other in enumerate(b, 1):
+            corner, row[to] = row[to], min(row[to] + 1, row[to - 1] + 1, corner + (letter != other))
+    return row[-1]
 
 
 def _letter_trigrams(text: str) -> set[str]:

@@ -232,3 +232,11 @@ def test_every_sentence_of_an_abstract_is_supported_by_it(encoder, papers):
             support = scorer.support(sentence.text, paper)
             assert support.score > 0.9, sentence.text
             assert support.quote.text == sentence.text
+
+
+def test_a_wrong_year_is_not_supported(encoder):
+    paper = Paper("a", "A Catalogue of Comets", "The catalogue of comets was first published in 2020 by two observatories.")
+    scorer = SupportScorer(encoder)
+    right = scorer.support("The catalogue of comets was published in 2020.", paper)
+    wrong = scorer.support("The catalogue of comets was published in 2019.", paper)
+    assert right.score > 0.5 > wrong.score

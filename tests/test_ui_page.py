@@ -18,7 +18,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.enable_sock
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync"]  # fmt: skip
-HOSTILE = "<img src=x onerror=window.hurt=1><script>window.hurt=2</script> ![i](http://evil.example/i.png) ${window.hurt=3} {{7}}"
+HOSTILE = (
+    "<img src=x onerror=window.hurt=1><script>window.hurt=2</script> ![i](http://evil.example/i.png)"
+    " ${window.hurt=3} {{7}}"
+)
 PAPERS = [
     {
         "id": "hostile",
@@ -28,8 +31,14 @@ PAPERS = [
         "year": 2021,
         "venue": "ICLR",
     },
-    {"id": "tide", "title": "Tidemark: Forecasting Tides", "abstract": "Tidemark forecasts tides with gradient boosting. It is accurate on short horizons.", "year": 2019, "venue": "KDD"},
-]  # fmt: skip
+    {
+        "id": "tide",
+        "title": "Tidemark: Forecasting Tides",
+        "abstract": "Tidemark forecasts tides with gradient boosting. It is accurate on short horizons.",
+        "year": 2019,
+        "venue": "KDD",
+    },
+]
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +234,8 @@ def test_an_empty_library_says_how_to_fill_it_and_pasted_papers_can_be_asked(vis
     page.click(".welcome [data-view=library]")
     page.fill(
         "#pasted textarea",
-        "@misc{a, title={Glowworm: Night Lights}, abstract={Glowworm lights the night with bacteria. It needs no power.}}",
+        "@misc{a, title={Glowworm: Night Lights}, abstract={Glowworm lights the night with bacteria."
+        " It needs no power.}}",
     )
     page.click("#add")
     page.wait_for_selector("#report .report")
@@ -261,7 +271,8 @@ def test_every_control_has_a_name(visit, starter_url):
     ask(page, "What is the boiling point of lead?")
     nameless = page.evaluate(
         """[...document.querySelectorAll('button, input, textarea, summary, a[href]')].filter(e => e.offsetParent
-        && !e.textContent.trim() && !e.getAttribute('aria-label') && !e.labels?.length && !e.title).map(e => e.outerHTML.slice(0, 200))"""
+        && !e.textContent.trim() && !e.getAttribute('aria-label') && !e.labels?.length && !e.title)
+        .map(e => e.outerHTML.slice(0, 200))"""
     )
     assert nameless == []
 

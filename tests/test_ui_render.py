@@ -19,7 +19,7 @@ from ui.server import credentials
 
 HOSTILE = (
     '<img src=x onerror=alert(1)><script>alert(2)</script>"><svg onload=alert(3)> [x](javascript:alert(4)) '
-    "![i](http://evil.example/a.png) ${alert(5)} {{constructor}} $\\href{javascript:alert(6)}{x}$ </textarea></template>"
+    "![i](http://evil.example/a.png) ${alert(5)} {{constructor}} $\\href{javascript:alert(6)}{x}$ </textarea>"
 )
 ABSTRACT = "First we look. Ember cuts the time by 41%. Last we stop."
 
@@ -61,7 +61,8 @@ def safe(html: str) -> None:
 def test_hostile_text_is_only_text_wherever_it_is_shown():
     hostile = paper(
         id=HOSTILE, title=HOSTILE, abstract=HOSTILE, authors=(HOSTILE,), venue=HOSTILE, url="javascript:alert(1)",
-        doi='"><script>', arxiv_id="'\"><b>", code_urls=("data:text/html,x", "https://ok.example/a'\"<>"), keywords=(HOSTILE,),
+        doi='"><script>', arxiv_id="'\"><b>",
+        code_urls=("data:text/html,x", "https://ok.example/a'\"<>"), keywords=(HOSTILE,),
         sources=(SourceRef(HOSTILE, 1),),
     )  # fmt: skip
     sentence = Sentence(f"{HOSTILE} [1].", (1,), False)
@@ -73,13 +74,14 @@ def test_hostile_text_is_only_text_wherever_it_is_shown():
               "rejected": [{"path": HOSTILE, "line": 1, "reason": HOSTILE}]}  # fmt: skip
     filters = Filters(venues=(HOSTILE,), only=(HOSTILE,))
     for html in (
-        render.conversation_html([exchange, Exchange(HOSTILE, problem=HOSTILE), Exchange(HOSTILE, partial=HOSTILE)], HOSTILE),
+        render.conversation_html([exchange, Exchange("q", problem=HOSTILE), Exchange("q", partial=HOSTILE)], HOSTILE),
         render.live_html(HOSTILE, 0, draft=HOSTILE),
         render.paper_html(hostile),
         render.table_html([hostile], total=1, offset=0, order="added"),
         render.report_html(report),
         render.chips_html(filters, left=1, total=1, titles={HOSTILE: HOSTILE}),
-        render.menu_html({"years": {"2020": 1, "2021": 2}, "venues": {HOSTILE: 1}, "sources": {HOSTILE: 1, "b": 1}}, filters, 1),
+        render.menu_html({"years": {"2020": 1, "2021": 2}, "venues": {HOSTILE: 1}, "sources": {HOSTILE: 1, "b": 1}},
+                         filters, 1),
         render.welcome_html(1, {"Read from": HOSTILE}, [HOSTILE]),
         render.turn_html(Exchange("q", Answer("q", "no", abstained=HOSTILE, sources=(Source(1, hostile, 1.0),))), 0),
     ):  # fmt: skip

@@ -50,7 +50,7 @@ class Chat:
             return
         talk = talk if turn is None else replace(talk, exchanges=talk.exchanges[:turn])
         number = len(talk.exchanges)
-        yield Shown(talk, self.finished(talk), render.live_html(question, number))
+        yield Shown(talk, render.conversation_html(talk.exchanges, talk.id), render.live_html(question, number))
         exchange = Exchange(question, given=talk.filters)
         try:
             exchange = yield from self._answered(exchange, talk, session)
@@ -61,7 +61,7 @@ class Chat:
             exchange = replace(
                 exchange,
                 problem=f"Something went wrong in Citewise ({type(error).__name__}: {error}); the terminal shows more.",
-            )  # noqa: E501
+            )
         finally:
             self._running.pop(session, None)
         talk = self.keep(replace(talk, exchanges=(*talk.exchanges, exchange)), owner)

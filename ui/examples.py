@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 from rag import CitewiseError, Paper
@@ -54,7 +54,7 @@ def _topics(papers: list[Paper]) -> list[tuple[str, set[str]]]:
     owners: dict[str, set[str]] = {}
     for paper in papers:
         words = re.findall(r"[a-z]{4,}", paper.title.lower())
-        for pair in {f"{one} {two}" for one, two in zip(words, words[1:], strict=False)}:
+        for pair in {f"{one} {two}" for one, two in pairwise(words)}:
             pairs[pair] += 1
             owners.setdefault(pair, set()).add(paper.id)
     return [(pair, owners[pair]) for pair, count in pairs.most_common(5) if count >= 3]

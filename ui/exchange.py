@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One question, and its answer, or the `problem` (one line) that stood in the way, or the text until it was stopped.
+    """One question, and its answer, or the `problem` that stood in the way, or the `partial` text until it was stopped.
 
     `given` are the filters that were set when it was asked. `rating` is 1, 0 or -1, with an optional `remark`.
     """

@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS turns (
 
 
 class Kept(NamedTuple):
-    """A kept conversation in a list: its id, title, time of the last change (seconds since 1970), number of questions."""
+    """A kept conversation in a list: id, title, last change (seconds since 1970), number of questions."""
 
     id: str
     title: str
@@ -51,7 +51,8 @@ class History:
         with self._open() as database:
             title = shorten(collapse(exchanges[0].question), 80) if exchanges else "New conversation"
             database.execute(
-                "INSERT INTO conversations VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET updated = excluded.updated",
+                "INSERT INTO conversations VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (id) DO UPDATE SET updated = excluded.updated",
                 (kept, owner, title, time.time()),
             )
             if not _owned(database, kept, owner):

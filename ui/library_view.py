@@ -86,7 +86,7 @@ class Shelf:
         told.put(_guarded(work))
 
     def _stored(self, upload: Path) -> str:
-        """A copy of an upload beside the library, under its own name: added again, it replaces what it brought before."""
+        """A copy of an upload, kept beside the library by name, so that a changed file updates its papers."""
         folder = self.library.folder / _UPLOADS
         folder.mkdir(parents=True, exist_ok=True)
         return str(shutil.copyfile(upload, folder / upload.name))
@@ -113,4 +113,4 @@ def _guarded(work: Any) -> str:
         logger.exception("a change of the library failed")
         return render.problem_html(
             f"Something went wrong in Citewise ({type(error).__name__}: {error}); the terminal shows more."
-        )  # noqa: E501
+        )

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 # Gradio's own page needs inline scripts and templates compiled in the browser; nothing may come from elsewhere.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline';"
-    " img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; object-src 'none';"
-    " base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+    " img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:;"
+    " object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
 _HEADERS = {
     b"content-security-policy": POLICY.encode(),
@@ -33,6 +33,8 @@ class SafeHeaders:
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass a request on, and its response back with the headers added."""
+
         async def tell(message: Any) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", []), *_HEADERS.items()]
@@ -69,6 +71,7 @@ def credentials(host: str) -> tuple[str, str] | None:
     weak = len(password) < _SHORTEST or password.lower() in _WEAK or user.lower() in password.lower()
     if weak or len(set(password)) < 5:
         raise SettingsError(
-            f"CITEWISE_PASSWORD is too weak: take {_SHORTEST} characters or more, not the user's name, not a common word"
+            f"CITEWISE_PASSWORD is too weak: take {_SHORTEST} characters or more,"
+            " not the user's name, not a common word"
         )
     return user, password

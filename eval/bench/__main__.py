@@ -95,9 +95,9 @@ def plain(options: argparse.Namespace) -> dict[str, Any]:
 
     from rag.assemble import build_encoder
     from rag.embeddings import as_llama_embedding
-    from rag.settings import EmbeddingSettings
+    from rag.settings import load_settings
 
-    embedding = as_llama_embedding(build_encoder(EmbeddingSettings()))
+    embedding = as_llama_embedding(build_encoder(load_settings().embedding))
     with (options.folder / "papers.jsonl").open(encoding="utf-8") as lines:
         papers = [json.loads(line) for _, line in zip(range(options.plain_papers), lines, strict=False)]
     started = time.perf_counter()
@@ -142,11 +142,14 @@ def agreement(options: argparse.Namespace) -> dict[str, Any]:
     import numpy as np
 
     from rag.assemble import build_encoder, open_dense
-    from rag.settings import Settings
+    from rag.settings import load_settings
+    from rag.stores import manifest as manifests
 
-    settings = Settings()
+    settings = load_settings()
     encoder = build_encoder(settings.embedding)
-    dense = open_dense(options.folder / "library", encoder.dimension, settings)
+    manifest = manifests.read(options.folder / "library")
+    assert manifest is not None, "the ingest part runs first"
+    dense = open_dense(options.folder / "library", manifest, settings)
     ids = sorted(dense.ids())
     stored = dense.vectors(ids)
     matrix = np.stack([stored[name] for name in ids])

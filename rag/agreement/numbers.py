@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from rag import text
 
+_ROUNDED = 10_000
 MISSING = 0.3  # share of the support left by a number that the paper does not have
 ELSEWHERE = 0.8  # and by one that it has in another place
 
@@ -102,5 +103,7 @@ def _same(claimed: Number, other: Number) -> bool:
         return False
     if "%" in (claimed.unit, other.unit) and claimed.unit != other.unit and claimed.value != other.value:
         return False
-    close = abs(claimed.value - other.value) <= 0.005 * abs(other.value)
+    # Large quantities are told roundly; small ones, years above all, are the same or they are not.
+    slack = 0.005 * abs(other.value) if other.value >= _ROUNDED else 1e-9
+    close = abs(claimed.value - other.value) <= slack
     return close or (claimed.decimals < other.decimals and round(other.value, claimed.decimals) == claimed.value)

@@ -58,7 +58,8 @@ def welcome_html(papers: int, facts: Mapping[str, str], examples: Sequence[str] 
         '<section class="welcome"><h2>Ask the abstracts.</h2>'
         "<p>Every sentence of an answer names the abstract sentence that supports it. "
         f"What the abstracts do not say is said to be missing.</p>{tried}<dl>{rows}</dl>"
-        '<p class="quiet"><button type="button" class="plain" data-view="library">Add or look through papers</button></p>'
+        '<p class="quiet"><button type="button" class="plain" data-view="library">'
+        "Add or look through papers</button></p>"
         "</section>"
     )
 
@@ -148,7 +149,8 @@ def _with_markers(text: str, answer: Answer, number: int | None) -> str:
 
 def _abstention(answer: Answer) -> str:
     nearest = "".join(
-        f'<li><button type="button" class="near" data-source="{source.marker}">{plain(source.paper.title)}</button></li>'
+        f'<li><button type="button" class="near" data-source="{source.marker}">'
+        f"{plain(source.paper.title)}</button></li>"
         for source in answer.sources
     )
     reason = (answer.abstained or "").rstrip(".")

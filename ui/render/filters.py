@@ -22,7 +22,8 @@ def chips_html(filters: Filters, *, left: int, total: int, titles: Mapping[str, 
         _chip(words, f'data-do="drop" data-field="{name}" data-value="{attribute(value)}"')
         for name, value, words in _said(filters, titles)
     )
-    return f'<div class="chips" role="group" aria-label="Filters">{drawn}<span class="left">{left:,} of {counted(total, "paper")}</span></div>'
+    remaining = f'<span class="left">{left:,} of {counted(total, "paper")}</span>'
+    return f'<div class="chips" role="group" aria-label="Filters">{drawn}{remaining}</div>'
 
 
 def heard_html(heard: Filters, turn: int) -> str:
@@ -56,7 +57,7 @@ def _years(years: Mapping[int, int], filters: Filters) -> str:
     first, last = min(years), max(years)
     most = max(years.values())
     bars = "".join(
-        f'<i data-year="{year}" style="height:{max(6, round(100 * years.get(year, 0) / most)) if year in years else 0}%"'
+        f'<i data-year="{year}" style="height:{max(6, round(100 * years[year] / most)) if year in years else 0}%"'
         f' title="{year}: {counted(years.get(year, 0), "paper")}"></i>'
         for year in range(first, last + 1)
     )
@@ -66,14 +67,16 @@ def _years(years: Mapping[int, int], filters: Filters) -> str:
         for value, name, words in ends
     )
     said = f"{ends[0][0]} – {ends[1][0]}"
-    return f'<fieldset class="years"><legend>Years <output>{said}</output></legend><div class="bars">{bars}</div>{ranges}</fieldset>'
+    legend = f"<legend>Years <output>{said}</output></legend>"
+    return f'<fieldset class="years">{legend}<div class="bars">{bars}</div>{ranges}</fieldset>'
 
 
 def _choices(name: str, legend: str, counts: Mapping[str, int], chosen: tuple[str, ...]) -> str:
     if not counts:
         return ""
     rows = "".join(
-        f'<label><input type="checkbox" name="{name}" value="{attribute(value)}"{" checked" if value in chosen else ""}>'
+        f'<label><input type="checkbox" name="{name}" value="{attribute(value)}"'
+        f"{' checked' if value in chosen else ''}>"
         f"<span>{plain(_short(name, value))}</span><small>{count:,}</small></label>"
         for value, count in list(counts.items())[:_MOST]
     )
@@ -93,7 +96,8 @@ def _short(name: str, value: str) -> str:
 
 
 def _chip(words: str, data: str) -> str:
-    return f'<button type="button" class="chip" {data} title="Remove this filter">{plain(words)}<span aria-hidden="true">×</span></button>'
+    cross = '<span aria-hidden="true">×</span>'
+    return f'<button type="button" class="chip" {data} title="Remove this filter">{plain(words)}{cross}</button>'
 
 
 def _said(filters: Filters, titles: Mapping[str, str]) -> list[tuple[str, str, str]]:

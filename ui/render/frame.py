@@ -18,6 +18,7 @@ def top_html() -> str:
 def side_html() -> str:
     """The panel that shows the sources of the answer looked at."""
     return (
-        '<aside id="evidence" aria-label="Sources" tabindex="-1"><button type="button" class="close" data-do="close-side">'
-        'Close</button><div class="shown"><p class="quiet">The sources of an answer appear here.</p></div></aside>'
+        '<aside id="evidence" aria-label="Sources" tabindex="-1">'
+        '<button type="button" class="close" data-do="close-side">Close</button>'
+        '<div class="shown"><p class="quiet">The sources of an answer appear here.</p></div></aside>'
     )
