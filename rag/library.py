@@ -25,8 +25,8 @@ from rag.settings import Settings, load_settings
 if TYPE_CHECKING:
     from llama_index.core.base.base_query_engine import BaseQueryEngine
 
-    from rag.ingest import IngestReport, Progress
     from rag.checkup import Check
+    from rag.ingest import IngestReport, Progress
     from rag.pipeline import AnswerStream
     from rag.stores.catalog import Catalog, Order
 
@@ -98,9 +98,7 @@ class Library:
         """The k papers nearest to the question, best first; see `retrieval.Retriever.retrieve`."""
         return list(self._current().retriever.retrieve(question, k=k, filters=filters).hits)
 
-    def stream(
-        self, question: str, *, filters: Filters | None = None, history: Sequence[Turn] = ()
-    ) -> AnswerStream:
+    def stream(self, question: str, *, filters: Filters | None = None, history: Sequence[Turn] = ()) -> AnswerStream:
         """Start answering; iterate the events, or take `.result()`. Raises UsageError for an empty question."""
         return self._current().pipeline.stream(question, filters=filters, history=history)
 

@@ -235,7 +235,9 @@ def test_every_sentence_of_an_abstract_is_supported_by_it(encoder, papers):
 
 
 def test_a_wrong_year_is_not_supported(encoder):
-    paper = Paper("a", "A Catalogue of Comets", "The catalogue of comets was first published in 2020 by two observatories.")
+    paper = Paper(
+        "a", "A Catalogue of Comets", "The catalogue of comets was first published in 2020 by two observatories."
+    )
     scorer = SupportScorer(encoder)
     right = scorer.support("The catalogue of comets was published in 2020.", paper)
     wrong = scorer.support("The catalogue of comets was published in 2019.", paper)

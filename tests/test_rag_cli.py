@@ -15,15 +15,15 @@ PAPERS = [
     {
         "id": "one",
         "title": "Ember: Sorting Networks for Warm Starts",
-        "abstract": "We present Ember, which sorts candidate solutions before a solver starts. Ember cuts solving time by 41% "
-        "on the Harbour benchmark. It needs no labelled data.",
+        "abstract": "We present Ember, which sorts candidate solutions before a solver starts. Ember cuts solving "
+        "time by 41% on the Harbour benchmark. It needs no labelled data.",
         "year": 2021,
     },
     {
         "id": "two",
         "title": "A Survey of Tide Forecasting",
-        "abstract": "Tide forecasting combines physics and statistics. This survey compares 27 forecasting methods and finds "
-        "that gradient boosting is the most accurate on short horizons.",
+        "abstract": "Tide forecasting combines physics and statistics. This survey compares 27 forecasting methods "
+        "and finds that gradient boosting is the most accurate on short horizons.",
         "year": 2019,
     },
 ]

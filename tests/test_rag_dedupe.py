@@ -40,7 +40,7 @@ SAME = {
     "title case and punctuation": (identity("How Whales Sing!", WHALES), identity("how whales sing", REVISED)),
     "title alone": (identity("How whales sing", WHALES), identity("How Whales Sing")),
     "untitled": (identity("", WHALES), identity("How whales sing", WHALES.upper())),
-    "untitled, revised": (identity("", WHALES), identity("How whales sing", REVISED)),
+    "untitled, a word changed": (identity("", WHALES), identity("Song", WHALES.replace("tenths", "parts"))),
     "untitled, cut": (identity("", WHALES), identity("How whales sing", WHALES[: WHALES.rindex("Songs of")])),
     "title typo": (identity("How wales sing in winter", WHALES), identity("How whales sing in winter", WHALES)),
     "subtitle left out": (identity("SongDrift", WHALES), identity("SongDrift: how whales sing", WHALES)),
@@ -58,6 +58,15 @@ SAME = {
     ),
 }
 APART = {
+    "untitled, much changed": (identity("", WHALES), identity("How whales sing", REVISED)),
+    "another verb in the title": (
+        identity("Tracked vehicle moving sideways", WHALES),
+        identity("Crawler vehicle moving sideways", WHALES),
+    ),
+    "words in another order": (
+        identity("Low-rank matrix approximation", WHALES),
+        identity("Matrix approximation, low-rank", WHALES),
+    ),
     "same title, other abstract": (identity("On valves", WHALES), identity("On valves", ENGINES)),
     "generic title": (identity("Editorial", WHALES), identity("Editorial", ENGINES)),
     "generic title without abstract": (identity("Editorial"), identity("Editorial", WHALES)),

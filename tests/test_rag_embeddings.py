@@ -254,9 +254,7 @@ def test_an_encoder_is_a_llama_index_embedding_with_both_sides(builtin):
     embedding = as_llama_embedding(builtin)
     text = "whales sing in deep water"
     np.testing.assert_allclose(embedding.get_text_embedding(text), builtin.encode([text])[0], atol=1e-6)
-    np.testing.assert_allclose(
-        embedding.get_query_embedding(text), builtin.encode([text], side="query")[0], atol=1e-6
-    )
+    np.testing.assert_allclose(embedding.get_query_embedding(text), builtin.encode([text], side="query")[0], atol=1e-6)
     batch = embedding.get_text_embedding_batch([text, "birds"])
     np.testing.assert_allclose(batch, builtin.encode([text, "birds"]), atol=1e-6)
     assert type(as_llama_embedding(builtin)) is type(embedding)

@@ -196,9 +196,7 @@ def test_a_question_for_several_papers_ranks_a_copy_below_another_paper(encoder)
         )
         for share in (0.0, 0.6)
     )
-    assert sum(key.startswith("copy") for key in ids(diverse)) < sum(
-        key.startswith("copy") for key in ids(plain)
-    )
+    assert sum(key.startswith("copy") for key in ids(diverse)) < sum(key.startswith("copy") for key in ids(plain))
 
 
 def test_rerank_can_be_switched_off(encoder):

@@ -50,9 +50,7 @@ def _in_process(name: str, folder: str, options: argparse.Namespace) -> dict[str
     print(f"… {name}", file=sys.stderr, flush=True)
     arguments = ["--part", name, "--folder", folder, "--papers", str(options.papers)]
     arguments += ["--plain-papers", str(options.plain_papers), "--questions", str(options.questions)]
-    done = subprocess.run(
-        [sys.executable, "-m", "eval.bench", *arguments], check=True, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", "eval.bench", *arguments], check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -104,7 +102,9 @@ def plain(options: argparse.Namespace) -> dict[str, Any]:
     client = chromadb.PersistentClient(str(options.folder / "plain"))
     store = ChromaVectorStore(client.get_or_create_collection("papers", embedding_function=None))
     documents = [
-        Document(text=f"{paper['title']}\n{paper['abstract']}", metadata={"title": paper["title"], "year": paper["year"]})
+        Document(
+            text=f"{paper['title']}\n{paper['abstract']}", metadata={"title": paper["title"], "year": paper["year"]}
+        )
         for paper in papers
     ]
     VectorStoreIndex.from_documents(

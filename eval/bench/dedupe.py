@@ -208,9 +208,8 @@ def false_merges(records: Sequence[Record], sample: Sequence[Record]) -> None:
         "reply": ("", ": A Reply"),
     }.items():
         copies = [(replace(r, title=r.title + change[0]), replace(r, title=r.title + change[1])) for r in sample]
-        print(
-            f"  {name}, same abstract: {sum(bool(same_paper(Identity(a), Identity(b))) for a, b in copies)} of {len(copies)}"
-        )
+        merged = sum(bool(same_paper(Identity(a), Identity(b))) for a, b in copies)
+        print(f"  {name}, same abstract: {merged} of {len(copies)}")
     others = [replace(record, title="Editorial") for record in sample]
     alike = sum(bool(same_paper(Identity(a), Identity(b))) for a, b in pairwise(others))
     print(f"  one title, other abstracts: {alike} of {len(others) - 1}")

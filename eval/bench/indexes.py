@@ -53,9 +53,7 @@ def main() -> None:
     _say("peak memory", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 
-def dense(
-    folder: Path, passages: Sequence[Passage], vectors: np.ndarray, questions: np.ndarray, breadth: int
-) -> None:
+def dense(folder: Path, passages: Sequence[Passage], vectors: np.ndarray, questions: np.ndarray, breadth: int) -> None:
     ids = [passage.id for passage in passages]
     index = ChromaIndex(folder, dimension=vectors.shape[1], search_breadth=breadth)
     rows = list(range(len(ids)))
@@ -108,9 +106,7 @@ def _allowed(ids: Sequence[str]) -> dict[str, list[str]]:
     return {f"{size:,}": chance.sample(list(ids), size) for size in sizes}
 
 
-def _timed_rate(
-    name: str, items: Sequence[Item], work: Callable[[Sequence[Item]], Iterable[Made]]
-) -> list[Made]:
+def _timed_rate(name: str, items: Sequence[Item], work: Callable[[Sequence[Item]], Iterable[Made]]) -> list[Made]:
     start, processor = time.perf_counter(), time.process_time()
     made = [one for at in range(0, len(items), BATCH) for one in work(items[at : at + BATCH])]
     seconds = time.perf_counter() - start
@@ -118,9 +114,7 @@ def _timed_rate(
     return made
 
 
-def _timed_queries(
-    name: str, questions: Iterable[Question], search: Callable[[Question], Hits]
-) -> list[Hits]:
+def _timed_queries(name: str, questions: Iterable[Question], search: Callable[[Question], Hits]) -> list[Hits]:
     found, seconds, processor = [], [], []
     for question in questions:
         start, used = time.perf_counter(), time.process_time()

@@ -68,14 +68,8 @@ class MemoryDense:
         self._ids, self._vectors = list(ids), vectors
         self._row = {key: row for row, key in enumerate(self._ids)}
 
-    def search(
-        self, vector: Vectors, k: int, *, only: Sequence[str] | None = None
-    ) -> list[tuple[str, float]]:
-        keep = (
-            list(range(len(self._ids)))
-            if only is None
-            else [self._row[key] for key in only if key in self._row]
-        )
+    def search(self, vector: Vectors, k: int, *, only: Sequence[str] | None = None) -> list[tuple[str, float]]:
+        keep = list(range(len(self._ids))) if only is None else [self._row[key] for key in only if key in self._row]
         scores = self._vectors[keep] @ vector if keep else np.zeros(0)
         best = np.argsort(-scores, kind="stable")[:k]
         return [(self._ids[keep[at]], float(scores[at])) for at in best]
@@ -114,9 +108,7 @@ class MemoryLexical:
 
     def search(self, query: str, k: int, *, only: Sequence[str] | None = None) -> list[tuple[str, float]]:
         scores = np.zeros(len(self._ids))
-        norm = 1.2 * (
-            0.25 + 0.75 * self._lengths / max(1.0, self._lengths.mean() if len(self._lengths) else 1.0)
-        )
+        norm = 1.2 * (0.25 + 0.75 * self._lengths / max(1.0, self._lengths.mean() if len(self._lengths) else 1.0))
         for stem in set(text.stems(query)):
             if stem in self._postings:
                 rows, numbers = self._postings[stem]
@@ -127,10 +119,7 @@ class MemoryLexical:
         order = (int(row) for row in np.argsort(-scores, kind="stable") if scores[row] > 0)
         found = ((self._ids[row], float(scores[row])) for row in order)
         return [
-            pair
-            for pair, _ in zip(
-                (p for p in found if allowed is None or p[0] in allowed), range(k), strict=False
-            )
+            pair for pair, _ in zip((p for p in found if allowed is None or p[0] in allowed), range(k), strict=False)
         ]
 
     def document_frequency(self, words: Sequence[str]) -> dict[str, int]:
@@ -167,9 +156,7 @@ def whole(paper: Paper) -> Passage:
     return Passage(f"{paper.id}#0", paper.id, 0, 0, len(paper.abstract), body)
 
 
-def memory_parts(
-    papers: Sequence[Paper], encoder: Encoder
-) -> tuple[MemoryCatalog, MemoryDense, MemoryLexical]:
+def memory_parts(papers: Sequence[Paper], encoder: Encoder) -> tuple[MemoryCatalog, MemoryDense, MemoryLexical]:
     """Catalog, dense and lexical index of some papers."""
     passages = [whole(paper) for paper in papers]
     vectors = (

@@ -81,7 +81,8 @@ def _readable(
     chosen: Sequence[ScoredSentence], everything: Sequence[ScoredSentence], paper: Paper, *, answer_first: bool
 ) -> Iterator[tuple[ScoredSentence, str]]:
     """Chosen sentences of one paper in reading order: as in the abstract, and with `answer_first` the best one before
-    the others where it stands alone. One that points at the sentence before it brings that sentence along, where it is the first."""
+    the others where it stands alone. One that points at the sentence before it brings that sentence along, where it is
+    the first."""
     polished = {item.ordinal: polish(item.text, paper) for item in chosen}
     order = sorted(chosen, key=lambda item: item.ordinal)
     if answer_first and not polished[chosen[0].ordinal].dependent and not _chained(order, polished):

@@ -150,8 +150,8 @@ def thing_of(question: str) -> str:
 
 
 def defines(sentence: str, stems: frozenset[str]) -> bool:
-    """Whether a sentence says what the thing with these stems is: it names all of it before saying that it is something,
-    or it is the one that presents it."""
+    """Whether a sentence says what the thing with these stems is: it names all of it before saying that it is
+    something, or it is the one that presents it."""
     match = _IS_SOMETHING.search(sentence)
     named = frozenset(text.stems(sentence[: match.start()])) if match else frozenset[str]()
     if stems and stems <= named:

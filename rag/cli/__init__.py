@@ -62,7 +62,7 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("citewise: stopped", err=True)
         return 130
-    except Exception as error:  # noqa: BLE001 - this is the edge: whatever it is, the user gets one line
+    except Exception as error:
         if debug:
             raise
         click.echo(f"citewise: {_one_line(error)}", err=True)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from rag.answers import Hit
-from rag.cli.options import filter_options, filters_from, library_options, open_with
+from rag.cli.options import filter_options, filters_from, library_options, open_with, standard_input
 from rag.errors import CitewiseError, UsageError
 
 Reply = Callable[[str], dict[str, Any]]
@@ -108,8 +108,7 @@ def _reply_to_line(number: int, line: str, reply: Reply) -> dict[str, Any]:
 
 
 def _lines() -> Iterator[str]:
-    stream = click.get_text_stream("stdin", encoding="utf-8", errors="replace")
-    for line in stream:
+    for line in standard_input():
         if line.strip():
             yield line
 

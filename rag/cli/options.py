@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
+import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -46,6 +48,11 @@ def open_with(folder: str | None, configs: tuple[str, ...], **overrides: Any) ->
     from rag.library import open_library
 
     return open_library(folder, config=configs, **overrides)
+
+
+def standard_input() -> TextIO:
+    """Standard input as UTF-8 whatever the terminal's locale; what is not UTF-8 is replaced, never an error."""
+    return io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace")
 
 
 def filters_from(

@@ -7,15 +7,13 @@ from typing import Any
 
 import click
 
-from rag.cli.options import filter_options, filters_from, library_options, open_with
+from rag.cli.options import filter_options, filters_from, library_options, open_with, standard_input
 
 
 @click.command()
 @click.argument("paths", nargs=-1)
 @click.option("--format", "format_name", metavar="F", help="Declare the format; `citewise formats` lists them.")
-@click.option(
-    "--column", "columns", multiple=True, metavar="FIELD=NAME", help="A column's meaning: title=Headline."
-)
+@click.option("--column", "columns", multiple=True, metavar="FIELD=NAME", help="A column's meaning: title=Headline.")
 @click.option("--sync", is_flag=True, help="Also remove what these files no longer hold.")
 @click.option("--starter", is_flag=True, help="The starter library: 64 landmark papers, our own summaries.")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
@@ -36,7 +34,7 @@ def ingest(
     if not paths and not starter:
         raise click.UsageError("give one or more paths, or --starter")
     inputs = [*(path for path in paths if path != "-"), *([_starter_path()] if starter else [])]
-    pasted = click.get_text_stream("stdin", encoding="utf-8", errors="replace").read() if "-" in paths else None
+    pasted = standard_input().read() if "-" in paths else None
     declared = _columns(columns)
     with open_with(folder, configs) as library:
         with progress_bar(enabled=not as_json) as progress:

@@ -115,9 +115,7 @@ def _source(source: Source, answer: Answer, *, quotes: bool) -> Group:
     if source.paper.url:
         rows.append(Padding(Text(source.paper.url, style="blue"), (0, 0, 0, 5)))
     if quotes:
-        seen = dict.fromkeys(
-            citation.quote for citation in answer.citations if citation.marker == source.marker
-        )
+        seen = dict.fromkeys(citation.quote for citation in answer.citations if citation.marker == source.marker)
         rows.extend(Padding(Text(f"“{_clean(quote)}”", style="dim"), (0, 0, 0, 5)) for quote in seen)
     return Group(*rows)
 

@@ -98,8 +98,7 @@ class TantivyIndex:
         view = self._opened()
         with _explained(self._folder):
             return {
-                word: min((view.frequency(part) for part in self._analysis.words(word)), default=0)
-                for word in words
+                word: min((view.frequency(part) for part in self._analysis.words(word)), default=0) for word in words
             }
 
     def ids(self) -> set[str]:
