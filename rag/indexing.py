@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from rag.interfaces import DenseIndex, Encoder, LexicalIndex
-from rag.stores.journal import IndexJob
+from rag.stores.drafts import IndexJob
 from rag.stores.manifest import Manifest
 
 if TYPE_CHECKING:

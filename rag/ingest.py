@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from rag.chunking import chunk
-from rag.errors import InputError, LibraryDamaged, NothingRead
-from rag.folding import display_title
+from rag.errors import LibraryDamaged, NothingRead
 from rag.indexing import Indexer, Indexes, OpenIndexes, Progress
+from rag.ingest_inputs import Inputs, reason_nothing_read
+from rag.ingest_report import IngestReport, Meter
 from rag.interfaces import Encoder
 from rag.merging import Merger, Outcome, Reading, SourceState
 from rag.papers import Paper, Passage, Record, Reject, with_source
@@ -31,62 +31,6 @@ if TYPE_CHECKING:
 
 CATALOG = "catalog.sqlite"
 _AT_ONCE = 1024
-_TICK_SECONDS = 0.1
-
-
-class Duplicate(NamedTuple):
-    """A record that was merged: its title, the id of the paper it joined, and why."""
-
-    title: str
-    kept: str
-    reason: str
-
-
-@dataclass(slots=True)
-class IngestReport:
-    """What became of the records read. `parsed` = added + updated + unchanged + duplicates, unless it was stopped."""
-
-    parsed: int = 0
-    added: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    removed: int = 0
-    duplicates: list[Duplicate] = field(default_factory=list[Duplicate])
-    rejected: list[Reject] = field(default_factory=list[Reject])
-    notices: list[Notice] = field(default_factory=list["Notice"])
-    formats: dict[str, str] = field(default_factory=dict[str, str])
-    stopped: bool = False
-    seconds: float = 0.0
-
-    def as_json(self) -> dict[str, Any]:
-        """The object that `citewise ingest --json` prints."""
-        return {
-            "parsed": self.parsed,
-            "added": self.added,
-            "updated": self.updated,
-            "unchanged": self.unchanged,
-            "removed": self.removed,
-            "duplicates": [item._asdict() for item in self.duplicates],
-            "rejected": [{"path": item.path, "line": item.line, "reason": item.reason} for item in self.rejected],
-            "notices": [{"path": item.path, "line": item.line, "message": item.message} for item in self.notices],
-            "formats": self.formats,
-            "stopped": self.stopped,
-            "seconds": round(self.seconds, 3),
-        }
-
-    def count(self, outcomes: Iterable[Outcome]) -> None:
-        """Take in what became of records."""
-        for outcome in outcomes:
-            match outcome.kind:
-                case "added":
-                    self.added += 1
-                case "updated":
-                    self.updated += 1
-                case "unchanged":
-                    self.unchanged += 1
-                case "duplicate":
-                    title = outcome.record.title or display_title(outcome.record.abstract)
-                    self.duplicates.append(Duplicate(title, outcome.paper_id or "", outcome.reason or ""))
 
 
 class Ingester:
@@ -125,12 +69,12 @@ class Ingester:
         the library was made with other settings, LibraryError when it cannot be written.
         """
         report = IngestReport()
-        meter = _Meter(progress, should_stop)
-        inputs = _Inputs(paths, text, format, columns, report.rejected)
+        meter = Meter(progress, should_stop)
+        inputs = Inputs(paths, text, format, columns, report.rejected)
         parses = inputs.opened()
         first = next(parses, None)
         if first is None:
-            raise NothingRead(_why(report.rejected))
+            raise NothingRead(reason_nothing_read(report.rejected))
         meter.total = inputs.size
         with self._writing() as session:
             if session.mended:
@@ -150,9 +94,7 @@ class Ingester:
             records = self._journal.records_of(paper_ids)
             if source is not None:
                 records |= self._journal.records_from(_resolved(source))
-            removed, job = session.merger.forget(records)
-            session.indexer.submit(job)
-        return removed
+            return session.forget(records)
 
     def close(self) -> None:
         """Close the catalog."""
@@ -213,88 +155,19 @@ class _Session(NamedTuple):
     mended: Manifest | None
     """The manifest of the indexes that had to be made anew because they were damaged; None when they were whole."""
 
-
-class _Meter:
-    """Counts, and tells the caller now and then."""
-
-    def __init__(self, progress: Callable[[Progress], None] | None, should_stop: Callable[[], bool] | None) -> None:
-        self.total: int | None = None
-        self.done = 0
-        self.finished = 0
-        self.stopped = False
-        self._progress = progress
-        self._should_stop = should_stop
-        self._start = time.perf_counter()
-        self._last = 0.0
-
-    @property
-    def seconds(self) -> float:
-        """Since the start."""
-        return time.perf_counter() - self._start
-
-    def show(self, stage: str, current: int = 0, *, force: bool = False) -> None:
-        """Report progress, unless that was done a moment ago; `current` are bytes read of the present file."""
-        now = self.seconds
-        if self._progress and (force or now - self._last >= _TICK_SECONDS):
-            self._last = now
-            rate = self.done / now if now else 0.0
-            self._progress(Progress(stage, self.done, self.finished + current, self.total, rate))
-
-    def ask(self) -> bool:
-        """Whether to stop."""
-        self.stopped = self.stopped or (self._should_stop is not None and self._should_stop())
-        return self.stopped
-
-
-class _Inputs:
-    """What is to be read; what cannot be opened goes to `rejected`."""
-
-    def __init__(
-        self,
-        paths: Sequence[str | Path],
-        text: str | None,
-        format: str | None,  # noqa: A002
-        columns: Mapping[str, str | int] | None,
-        rejected: list[Reject],
-    ) -> None:
-        from rag.parsers import expand
-
-        self._text = text
-        self._format = format
-        self._columns = columns
-        self._rejected = rejected
-        found = list(expand(paths))
-        rejected += [item for item in found if isinstance(item, Reject)]
-        self._paths = [item for item in found if isinstance(item, str)]
-
-    @property
-    def size(self) -> int | None:
-        """Bytes of all files together, None where one is not a file."""
-        try:
-            return sum(Path(path).expanduser().stat().st_size for path in self._paths) + len(self._text or "")
-        except OSError:
-            return None
-
-    def opened(self) -> Iterator[Parse]:
-        """Each input, opened when its turn comes."""
-        from rag.parsers import parse, parse_text
-
-        for path in self._paths:
-            try:
-                yield parse(path, format=self._format, columns=self._columns)
-            except InputError as error:
-                self._rejected.append(Reject(path, 0, str(error)))
-        if self._text is not None:
-            try:
-                yield parse_text(self._text, format=self._format)
-            except InputError as error:
-                self._rejected.append(Reject("pasted text", 0, str(error)))
+    def forget(self, records: Iterable[tuple[int, int]]) -> int:
+        """Remove records, as (record pk, paper pk); how many papers are gone."""
+        gone = 0
+        for removed, job in self.merger.forget(records):
+            gone += removed
+            self.indexer.submit(job)
+        return gone
 
 
 class _Reading:
     """One input on its way into the library."""
 
-    def __init__(self, session: _Session, parse: Parse, report: IngestReport, meter: _Meter) -> None:
+    def __init__(self, session: _Session, parse: Parse, report: IngestReport, meter: Meter) -> None:
         self._session = session
         self._parse = parse
         self._report = report
@@ -365,9 +238,7 @@ class _Reading:
             kept = f"{len(unseen)} earlier records were kept: some of the file could not be read"
             self._report.notices.append(Notice(self._parse.path, 0, kept))
             return
-        removed, job = self._session.merger.forget([(known.pk, known.paper) for known in unseen])
-        self._report.removed += removed
-        self._session.indexer.submit(job)
+        self._report.removed += self._session.forget((known.pk, known.paper) for known in unseen)
 
 
 def _mended(folder: Path) -> Notice:
@@ -380,11 +251,3 @@ def _resolved(path: str) -> str:
     """One spelling for a file however it is named; addresses and pasted text as they are."""
     location = Path(path).expanduser()
     return str(location.resolve()) if "://" not in path and location.exists() else path
-
-
-def _why(rejected: Sequence[Reject]) -> str:
-    if not rejected:
-        return "nothing to read: the folder holds no file of a known kind"
-    more = f" (and {len(rejected) - 1} more that could not be read)" if len(rejected) > 1 else ""
-    reason = rejected[0].reason
-    return f"{reason if rejected[0].path in reason else f'{rejected[0].path}: {reason}'}{more}"

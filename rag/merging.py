@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
-from rag.dedupe import CROWDED, Identity, Keymaker, contradicts, same_paper
+from rag.dedupe import Identity, contradicts, same_paper
 from rag.folding import fold, numbered_id, proposed_id
 from rag.hashing import hashed, title_key
 from rag.papers import Paper, Passage, Record
-from rag.stores.journal import Draft, IndexJob, Journal, Known, StoredRecord
+from rag.sketches import CROWDED, Keymaker
+from rag.stores.drafts import Draft, IndexJob, Known, StoredRecord
+from rag.stores.journal import Journal
 from rag.stores.rows import record_hash, record_json
 
 _AT_ONCE = 1024
@@ -201,17 +203,18 @@ class Merger:
             outcomes = [self._edit(item, batch, state) for item in items]
             yield outcomes, self._write(batch)
 
-    def forget(self, records: Iterable[tuple[int, int]]) -> tuple[int, IndexJob]:
-        """Remove records, given as (record, paper), and the papers left without any: how many those are."""
+    def forget(self, records: Iterable[tuple[int, int]]) -> Iterator[tuple[int, IndexJob]]:
+        """Remove records, given as (record, paper), and the papers left without any: how many those are, by batch."""
         gone: defaultdict[int, list[int]] = defaultdict(list)
         for record, paper in records:
             gone[paper].append(record)
-        batch = self._batch([], also=gone)
-        for paper, pks in gone.items():
-            for pk in pks:
-                batch.by_pk[paper].drop(pk)
-        removed = sum(not paper.draft.records for paper in batch.papers)
-        return removed, self._write(batch)
+        papers = sorted(gone)
+        for start in range(0, len(papers), _AT_ONCE):
+            batch = self._batch([], also=papers[start : start + _AT_ONCE])
+            for paper in batch.papers:
+                for pk in gone[paper.draft.pk or 0]:
+                    paper.drop(pk)
+            yield sum(not paper.draft.records for paper in batch.papers), self._write(batch)
 
     def _batch(self, items: Sequence[StoredRecord], also: Iterable[int] = ()) -> _Batch:
         keys = {key for item in items for key in item.keys}

@@ -18,7 +18,8 @@ from rag.papers import Paper, Passage
 from rag.settings import ChunkingSettings
 from rag.stores import manifest as manifests
 from rag.stores.catalog import Catalog
-from rag.stores.journal import IndexJob, Journal
+from rag.stores.drafts import IndexJob
+from rag.stores.journal import Journal
 from rag.stores.manifest import Manifest
 
 _AT_ONCE = 1024

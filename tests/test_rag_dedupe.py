@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.dedupe import Identity, Keymaker, abstract_words, contradicts, same_paper
+from rag.dedupe import Identity, abstract_words, contradicts, same_paper
 from rag.papers import Record, SourceRef
+from rag.sketches import Keymaker
 
 WHALES = (
     "Humpback whales repeat their songs for hours. We record two hundred individuals over nine winters with bottom-"
@@ -132,7 +133,7 @@ def test_keys_do_not_depend_on_the_batch():
 
 def test_keys_are_the_same_in_another_process():
     code = (
-        "from rag.dedupe import Keymaker; from rag.papers import Record, SourceRef; import sys;"
+        "from rag.sketches import Keymaker; from rag.papers import Record, SourceRef; import sys;"
         "print(Keymaker().keys([Record(title='Whales', abstract=sys.argv[1], source=SourceRef('a', 1))])[0].all())"
     )
     root = Path(__file__).parents[1]

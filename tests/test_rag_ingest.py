@@ -325,7 +325,7 @@ def test_a_failed_removal_leaves_no_vector_behind_after_the_next_run(folder, tmp
         from rag.stores.journal import Journal
 
         journal = Journal(catalog.database)
-        removed, _ = Merger(journal, lambda _: []).forget(journal.records_of(["one"]))
+        [(removed, _)] = Merger(journal, lambda _: []).forget(journal.records_of(["one"]))
     assert removed == 1
     assert snapshot(folder)["left"] == (0, 1)
     ingest(folder, write(tmp_path / "b.jsonl", [record(3, id="three")]))

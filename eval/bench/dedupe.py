@@ -22,9 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rag.dedupe import CROWDED, Identity, Keymaker, abstract_words, same_paper, similarity
+from rag.dedupe import Identity, abstract_words, same_paper, similarity
 from rag.hashing import hashed
 from rag.papers import Record, SourceRef
+from rag.sketches import CROWDED, Keymaker
 from rag.text import sentences
 
 Damage = Callable[[str, random.Random], str]

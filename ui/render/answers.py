@@ -11,6 +11,7 @@ from ui.render.filters import heard_html
 from ui.render.sources import evidence_html, reading_html
 from ui.render.text import attribute, counted, plain
 
+_ENDING = re.compile(r"[.,;:!?]+")
 _MARKER = re.compile(r"\s*\[(\d+)\]")
 _UNSUPPORTED = "The abstracts do not support this sentence."
 
@@ -92,7 +93,8 @@ def _answer(answer: Answer, exchange: Exchange, number: int) -> str:
         searched = f'<p class="searched">Searched for <q>{plain(answer.searched)}</q></p>'
     body = _abstention(answer) if answer.abstained else f'<div class="answer">{_body(answer)}</div>'
     notes = "".join(f'<p class="note">{plain(note)}</p>' for note in answer.notes)
-    heard = heard_html(_heard(answer.filters, exchange.given), number)
+    titles = {source.paper.id: source.paper.title for source in answer.sources}
+    heard = heard_html(_heard(answer.filters, exchange.given), number, titles)
     return (
         f"{searched}{heard}{body}{notes}{_footer(answer, exchange, number)}"
         f'<div class="evidence" hidden>{evidence_html(answer)}</div>'
@@ -139,11 +141,14 @@ def _with_markers(text: str, answer: Answer, number: int | None) -> str:
             continue
         pieces.append(plain(text[position : match.start()]))
         place = "" if number is None else f' data-sentence="{number}"'
+        # The mark that ends the sentence stays beside its marker: alone on the next line it looks lost.
+        ending = _ENDING.match(text, match.end())
         pieces.append(
-            f'<button type="button" class="cite" data-source="{marker}"{place}'
+            f'<span class="kept"><button type="button" class="cite" data-source="{marker}"{place}'
             f' aria-label="Source {marker}: {attribute(titles[marker])}">{marker}</button>'
+            f"{plain(ending[0]) if ending else ''}</span>"
         )
-        position = match.end()
+        position = ending.end() if ending else match.end()
     return "".join([*pieces, plain(text[position:])])
 
 

@@ -26,11 +26,11 @@ def chips_html(filters: Filters, *, left: int, total: int, titles: Mapping[str, 
     return f'<div class="chips" role="group" aria-label="Filters">{drawn}{remaining}</div>'
 
 
-def heard_html(heard: Filters, turn: int) -> str:
-    """The filters heard in a question; each can be taken back, which asks again without it."""
+def heard_html(heard: Filters, turn: int, titles: Mapping[str, str]) -> str:
+    """The filters heard in a question; each can be taken back, which asks again without it. `titles` by paper id."""
     drawn = "".join(
         _chip(words, f'data-do="unhear" data-turn="{turn}" data-field="{name}" data-value="{attribute(value)}"')
-        for name, value, words in _said(heard, {})
+        for name, value, words in _said(heard, titles)
     )
     return f'<p class="chips heard"><span>Heard in the question:</span>{drawn}</p>' if drawn else ""
 
