@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import fmean, pstdev
+from math import sqrt
+from statistics import fmean
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ def standardised(scores: Mapping[str, float], union: list[str]) -> dict[str, flo
         return dict.fromkeys(union, 0.0)
     floor = min(scores.values())
     filled = [scores.get(key, floor) for key in union]
-    mean, deviation = fmean(filled), pstdev(filled)
+    mean = fmean(filled)
+    deviation = sqrt(fmean([(value - mean) ** 2 for value in filled]))
     if deviation < 1e-9:
         return dict.fromkeys(union, 0.0)
     return {key: (value - mean) / deviation for key, value in zip(union, filled, strict=True)}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -43,15 +44,18 @@ class StaticTables:
     kept: NDArray[np.bool_]
     """(T,): False for tokens that say nothing, such as punctuation."""
 
-    def rows(self, ids: Integers) -> Integers:
-        """The rows of one text's token ids: its kept tokens, then the known pairs among them."""
-        ids = ids[self.kept[ids]]
+    def rows(self, ids: Integers, owners: Integers) -> tuple[Integers, Integers]:
+        """The rows of the token ids of several texts, and the text (`owners`, ascending) that each belongs to: kept
+        tokens, then the known pairs among them."""
+        kept = self.kept[ids]
+        ids, owners = ids[kept], owners[kept]
         if len(ids) < 2 or not len(self.pair_keys):
-            return ids
+            return ids, owners
         keys = ids[:-1] * len(self.kept) + ids[1:]
         places = np.minimum(np.searchsorted(self.pair_keys, keys), len(self.pair_keys) - 1)
-        found = places[self.pair_keys[places] == keys]
-        return np.concatenate((ids, found + len(self.kept)))
+        found = (self.pair_keys[places] == keys) & (owners[:-1] == owners[1:])
+        pairs = places[found] + len(self.kept)
+        return np.concatenate((ids, pairs)), np.concatenate((owners, owners[:-1][found]))
 
 
 class StaticEncoder:
@@ -90,25 +94,27 @@ class StaticEncoder:
         vector never depends on the others in the call.
         """
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        for at, rows in enumerate(self._rows(texts)):
-            if len(rows):
-                vectors[at] = self._sum(rows, side)
+        # Batches keep the tokenizer's threads busy and its output short-lived.
+        for start in range(0, len(texts), _BATCH):
+            self._fill(vectors[start : start + _BATCH], list(texts[start : start + _BATCH]), side)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.divide(vectors, lengths, out=vectors, where=lengths > 0)
 
-    def _rows(self, texts: Sequence[str]) -> Iterator[Integers]:
-        # Batches keep the tokenizer's threads busy and its output short-lived.
-        for start in range(0, len(texts), _BATCH):
-            batch = list(texts[start : start + _BATCH])
-            for encoding in self._tokenizer.encode_batch_fast(batch, add_special_tokens=False):
-                yield self._tables.rows(np.array(encoding.ids, dtype=np.int64))
-
-    def _sum(self, rows: Integers, side: Side) -> Floats:
-        tables = self._tables
-        unique, counts = np.unique(rows, return_counts=True)
+    def _fill(self, vectors: Floats, texts: list[str], side: Side) -> None:
+        """Write the sums of a batch. Counting is done for all texts at once; each text is summed by itself, so that its
+        vector is the same in any company."""
+        tables, height = self._tables, len(self._tables.vectors)
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        owners = np.repeat(np.arange(len(ids)), [len(one) for one in ids])
+        rows, owners = tables.rows(np.fromiter(chain.from_iterable(ids), np.int64, len(owners)), owners)
+        keys, counts = np.unique(owners * height + rows, return_counts=True)
+        owners, rows = np.divmod(keys, height)
         weights = tables.query_weights if side == "query" else tables.passage_weights
-        strength = weights[unique] * np.sqrt(counts, dtype=np.float32)
-        return strength @ tables.vectors[unique]
+        strength = weights[rows] * np.sqrt(counts, dtype=np.float32)
+        edges = np.searchsorted(owners, np.arange(len(ids) + 1)).tolist()
+        for place, (start, end) in enumerate(pairwise(edges)):
+            if end > start:
+                vectors[place] = strength[start:end] @ tables.vectors[rows[start:end]]
 
 
 def fingerprint(folder: Path) -> str:

@@ -62,7 +62,8 @@ def segment(papers: Sequence[TrainingPaper], tokenizer: Tokenizer, tables: Stati
     rows: list[NDArray[np.int32]] = []
     for start in range(0, len(texts), 8192):
         for encoding in tokenizer.encode_batch_fast(texts[start : start + 8192], add_special_tokens=False):
-            rows.append(tables.rows(np.array(encoding.ids, dtype=np.int64)).astype(np.int32))
+            ids = np.array(encoding.ids, dtype=np.int64)
+            rows.append(tables.rows(ids, np.zeros_like(ids))[0].astype(np.int32))
     offsets = np.concatenate(([0], np.cumsum([len(row) for row in rows])))
     return Segments(np.concatenate(rows), offsets.astype(np.int64), np.array(starts, dtype=np.int64))
 
