@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rag.stores.dense import ChromaIndex
     from rag.stores.lexical import TantivyIndex
     from rag.stores.manifest import Manifest
+    from rag.stores.offload import OffloadedIndex
 
 _CATALOG = "catalog.sqlite"
 
@@ -99,6 +100,14 @@ def open_dense(folder: Path, manifest: Manifest, settings: Settings) -> ChromaIn
 
     place = folder / manifest.folders["dense"]
     return ChromaIndex(place, dimension=manifest.dimension, search_breadth=settings.retrieval.search_breadth)
+
+
+def open_for_writing(folder: Path, manifest: Manifest, settings: Settings) -> OffloadedIndex:
+    """The vectors of a library for its one writer."""
+    from rag.stores.offload import OffloadedIndex
+
+    place = folder / manifest.folders["dense"]
+    return OffloadedIndex(place, dimension=manifest.dimension, search_breadth=settings.retrieval.search_breadth)
 
 
 def open_lexical(folder: Path, manifest: Manifest) -> TantivyIndex:
@@ -208,4 +217,4 @@ def examine(folder: Path, settings: Settings) -> list[Check]:
 def _opener(folder: Path, settings: Settings) -> Callable[[Manifest], Indexes]:
     from rag.indexing import Indexes
 
-    return lambda manifest: Indexes(open_dense(folder, manifest, settings), open_lexical(folder, manifest))
+    return lambda manifest: Indexes(open_for_writing(folder, manifest, settings), open_lexical(folder, manifest))

@@ -46,7 +46,7 @@ class RetrievalSettings(Section):
     dense_weight: float = Field(default=0.6, ge=0.0, le=1.0)
     papers: int = Field(default=8, ge=1, le=50)
     diversity: float = Field(default=0.2, ge=0.0, le=1.0)
-    search_breadth: int = Field(default=700, ge=10, le=5000, description="HNSW ef_search")
+    search_breadth: int = Field(default=500, ge=10, le=5000, description="HNSW ef_search")
 
 
 class RerankSettings(Section):
@@ -73,6 +73,13 @@ class AnswerSettings(Section):
     min_support: float = Field(default=0.5, ge=0.0, le=1.0)
 
 
+class PriceSettings(Section):
+    """What a model's tokens cost, in dollars a million."""
+
+    input: float = Field(ge=0.0)
+    output: float = Field(ge=0.0)
+
+
 class LLMSettings(Section):
     """The language model. Keys come from the environment only, never from a file."""
 
@@ -84,6 +91,9 @@ class LLMSettings(Section):
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
     timeout: float = Field(default=60.0, gt=0)
     retries: int = Field(default=2, ge=0, le=10)
+    prices: dict[str, PriceSettings] = Field(
+        default_factory=dict[str, PriceSettings], description="by model; the chat page shows what an answer cost"
+    )
 
 
 class ChatSettings(Section):

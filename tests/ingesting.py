@@ -17,9 +17,9 @@ from rag.ingest import CATALOG, Ingester
 from rag.settings import ChunkingSettings
 from rag.stores import manifest as manifests
 from rag.stores.catalog import Catalog
-from rag.stores.dense import ChromaIndex
 from rag.stores.lexical import TantivyIndex
 from rag.stores.manifest import Manifest
+from rag.stores.offload import OffloadedIndex
 
 CHUNKING = ChunkingSettings(max_tokens=512, overlap_sentences=1)
 
@@ -56,7 +56,7 @@ def _word_vector(word: str, dimension: int) -> np.ndarray:
 def opener(folder: Path):
     def open_indexes(manifest: Manifest) -> Indexes:
         return Indexes(
-            ChromaIndex(folder / manifest.folders["dense"], dimension=manifest.dimension),
+            OffloadedIndex(folder / manifest.folders["dense"], dimension=manifest.dimension, offload_after=1500),
             TantivyIndex(folder / manifest.folders["lexical"]),
         )
 

@@ -146,7 +146,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("papers", type=Path, help="JSON Lines with title and abstract, plain or .gz")
     parser.add_argument("--size", type=int, default=100_000, help="read no more papers than this")
-    parser.add_argument("--breadth", type=int, default=700, help="HNSW ef_search")
+    parser.add_argument("--breadth", type=int, default=500, help="HNSW ef_search")
     return parser.parse_args()
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.encoder.words import WordTokens
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
@@ -45,10 +47,8 @@ class StaticTables:
     """(T,): False for tokens that say nothing, such as punctuation."""
 
     def rows(self, ids: Integers, owners: Integers) -> tuple[Integers, Integers]:
-        """The rows of the token ids of several texts, and the text (`owners`, ascending) that each belongs to: kept
-        tokens, then the known pairs among them."""
-        kept = self.kept[ids]
-        ids, owners = ids[kept], owners[kept]
+        """The rows of the kept token ids of several texts, and the text (`owners`, ascending) that each belongs to:
+        the tokens, then the known pairs among them."""
         if len(ids) < 2 or not len(self.pair_keys):
             return ids, owners
         keys = ids[:-1] * len(self.kept) + ids[1:]
@@ -67,7 +67,7 @@ class StaticEncoder:
     """
 
     def __init__(self, tokenizer: Tokenizer, tables: StaticTables, fingerprint: str) -> None:
-        self._tokenizer = tokenizer
+        self._tokens = WordTokens(tokenizer, tables.kept.tolist().__getitem__)
         self._tables = tables
         self.fingerprint = fingerprint
         self.dimension = int(tables.vectors.shape[1])
@@ -94,7 +94,6 @@ class StaticEncoder:
         vector never depends on the others in the call.
         """
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        # Batches keep the tokenizer's threads busy and its output short-lived.
         for start in range(0, len(texts), _BATCH):
             self._fill(vectors[start : start + _BATCH], list(texts[start : start + _BATCH]), side)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -104,7 +103,7 @@ class StaticEncoder:
         """Write the sums of a batch. Counting is done for all texts at once; each text is summed by itself, so that its
         vector is the same in any company."""
         tables, height = self._tables, len(self._tables.vectors)
-        ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        ids = self._tokens.ids(texts)
         owners = np.repeat(np.arange(len(ids)), [len(one) for one in ids])
         rows, owners = tables.rows(np.fromiter(chain.from_iterable(ids), np.int64, len(owners)), owners)
         keys, counts = np.unique(owners * height + rows, return_counts=True)

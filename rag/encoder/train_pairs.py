@@ -63,6 +63,7 @@ def segment(papers: Sequence[TrainingPaper], tokenizer: Tokenizer, tables: Stati
     for start in range(0, len(texts), 8192):
         for encoding in tokenizer.encode_batch_fast(texts[start : start + 8192], add_special_tokens=False):
             ids = np.array(encoding.ids, dtype=np.int64)
+            ids = ids[tables.kept[ids]]
             rows.append(tables.rows(ids, np.zeros_like(ids))[0].astype(np.int32))
     offsets = np.concatenate(([0], np.cumsum([len(row) for row in rows])))
     return Segments(np.concatenate(rows), offsets.astype(np.int64), np.array(starts, dtype=np.int64))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _FETCHED = 400  # so many vectors are read from Chroma in less time than it takes to search with a list of ids
 _SMALL = 2_000  # up to so many vectors are searched exactly: as fast, and HNSW can lose outliers among near-duplicates
-_WRITTEN_AT_ONCE = 1_000  # so that other processes need not wait long to open the index
+_WRITTEN_AT_ONCE = 2_500  # so that other processes need not wait long to open the index
 _PAUSE = 0.005  # seconds in which they get their turn
 _LOADED_AT_ONCE = 500  # few enough that searches in other threads do not wait long
 
@@ -39,7 +39,7 @@ class ChromaIndex:
     written.
     """
 
-    def __init__(self, folder: Path, *, dimension: int, search_breadth: int = 700) -> None:
+    def __init__(self, folder: Path, *, dimension: int, search_breadth: int = 500) -> None:
         self._folder = folder
         self._dimension = dimension
         self._search_breadth = search_breadth

@@ -15,6 +15,9 @@ from rag.papers import Paper, Passage, Record, SourceRef
 _DEFAULTS = {item.name: None if item.default is MISSING else item.default for item in (*fields(Record), *fields(Paper))}
 _RECORD_FIELDS = tuple(item.name for item in fields(Record) if item.name not in {"abstract", "source"})
 _PAPER_FIELDS = tuple(item.name for item in fields(Paper) if item.name not in {"id", "title", "abstract", "sources"})
+_written = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":")
+).encode  # json.dumps would make one for every call
 _TUPLES = frozenset(name for name, default in _DEFAULTS.items() if isinstance(default, tuple))
 
 
@@ -49,7 +52,7 @@ def passages_json(paper: Paper, passages: Sequence[Passage]) -> str:
         [item.start, item.end] if item.text == _text(paper, item.start, item.end) else [item.start, item.end, item.text]
         for item in passages
     ]
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+    return _written(rows)
 
 
 def passages_from(paper: Paper, data: str) -> list[Passage]:
@@ -95,7 +98,7 @@ def _text(paper: Paper, start: int, end: int) -> str:
 
 def _dumped(value: Record | Paper, names: Sequence[str]) -> str:
     known = {name: item for name in names if (item := getattr(value, name)) != _DEFAULTS[name]}
-    return json.dumps(known, ensure_ascii=False, separators=(",", ":"))
+    return _written(known)
 
 
 def _loaded(data: str, missing: dict[str, Any]) -> dict[str, Any]:
