@@ -428,7 +428,7 @@ def test_exact_search_is_a_sort_by_cosine(size, k, seed):
     rows = chance.standard_normal((size, 4)).astype(np.float32)
     only = [str(n) for n in chance.choice(size * 2, size=size, replace=False)]
     question = chance.standard_normal(4).astype(np.float32)
-    search = ExactSearch([str(n) for n in range(size)], rows.copy())
+    search = ExactSearch.of({str(n): row for n, row in enumerate(rows)})
     cosines = (rows @ question) / np.linalg.norm(rows, axis=1) / np.linalg.norm(question)
     expected = sorted((float(cosines[int(n)]) for n in only if int(n) < size), reverse=True)[:k]
     assert [score for _, score in search.search(question, k, only=only)] == pytest.approx(expected, abs=1e-5)

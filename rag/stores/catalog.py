@@ -19,12 +19,13 @@ from rag.text import normalised_title
 
 _ALL = Filters()
 
-Order = Literal["added", "title", "newest", "upvotes"]
+Order = Literal["added", "title", "newest", "oldest", "upvotes"]
 
 _ORDERS: dict[Order, str] = {
     "added": "pk",
     "title": "folded_title, pk",
     "newest": "first_day IS NULL, first_day DESC, pk",
+    "oldest": "first_day IS NULL, first_day, pk",
     "upvotes": "upvotes IS NULL, upvotes DESC, pk",
 }
 _AT_ONCE = 500

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rag.errors import LibraryError, LibraryMismatch
 from rag.stores.chroma import Scored, Session, access, explained
 from rag.stores.exact import ExactSearch
+from rag.stores.vectors import VectorLog
 
 if TYPE_CHECKING:
     from rag.interfaces import Vectors
@@ -20,16 +21,15 @@ _FETCHED = 400  # so many vectors are read from Chroma in less time than it take
 _SMALL = 2_000  # up to so many vectors are searched exactly: as fast, and HNSW can lose outliers among near-duplicates
 _WRITTEN_AT_ONCE = 2_500  # so that other processes need not wait long to open the index
 _PAUSE = 0.005  # seconds in which they get their turn
-_LOADED_AT_ONCE = 500  # few enough that searches in other threads do not wait long
 
 
 class ChromaIndex:
     """A `DenseIndex` in a folder of its own: ids and vectors only, cosine similarity, HNSW.
 
     Several threads may search while one writes. Another process's changes are seen after `reopen`. A search
-    among many ids is slow in Chroma (some 60 ms in 87,000) and approximate; from the second one on, all
-    vectors are read into memory in the background (4 bytes a number), after which such searches are exact and
-    take milliseconds.
+    among some of the ids is slow in Chroma (some 30 ms in 87,000) and approximate; so the vectors are kept in files
+    of our own too (`VectorLog`), where such a search is exact and takes 2 ms. While those files and Chroma do not
+    agree, as when another process is just writing, Chroma is asked.
 
     A writer killed just while Chroma saves its graph leaves a folder that cannot be opened; every other kill only
     loses the batch under way.
@@ -45,10 +45,9 @@ class ChromaIndex:
         self._search_breadth = search_breadth
         self._lock = threading.Lock()
         self._writes = 0
-        self._filtered = 0
-        self._large = False
         self._exact: ExactSearch | None = None
-        self._loader: threading.Thread | None = None
+        self._looked = False
+        self._log, self._log_mended = VectorLog(folder, dimension), False
         with self._alone():
             self._session: Session | None = self._open()
 
@@ -57,38 +56,41 @@ class ChromaIndex:
         self._check(vectors, len(ids))
         last = {passage_id: row for row, passage_id in enumerate(ids)}
         unique, rows = list(last), list(last.values())
-        self._write(len(unique), lambda session, part: session.put(unique[part], vectors[rows[part]]))
+
+        def put(session: Session, part: slice) -> None:
+            self._log.append(unique[part], vectors[rows[part]])
+            session.put(unique[part], vectors[rows[part]])
+
+        self._write(len(unique), put)
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove vectors; unknown ids are passed over."""
         unique = list(dict.fromkeys(ids))
-        self._write(len(unique), lambda session, part: session.remove(unique[part]))
+
+        def remove(session: Session, part: slice) -> None:
+            self._log.remove(unique[part])
+            session.remove(unique[part])
+
+        self._write(len(unique), remove)
 
     def search(self, vector: Vectors, k: int, *, only: Sequence[str] | None = None) -> list[Scored]:
         """At most k (passage id, cosine), best first; `only` restricts to those ids, unknown ones ignored."""
         self._check(vector.reshape(1, -1), 1)
         if k < 1 or (only is not None and not only):
             return []
-        exact = self._exact or self._load_small()
-        if exact is not None:
+        exact = self._all()
+        if exact is not None and (only is not None or len(exact) <= _SMALL):
             return exact.search(vector, k, only=only)
-        if only is None:
-            with self._used() as session:
-                return session.query(vector, k)
-        return self._search_only(vector, k, only)
+        if only is not None and len(only) <= _FETCHED:
+            vectors = self.vectors(only)
+            return ExactSearch.of(vectors).search(vector, k, only=only) if vectors else []
+        with self._used() as session:
+            return session.query_only(vector, k, list(dict.fromkeys(only))) if only else session.query(vector, k)
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
-        """The vectors, float32 (dimension,), of those ids that exist."""
-        import numpy as np
-
-        found: dict[str, Vectors] = {}
-        unique = list(dict.fromkeys(ids))
-        with self._used() as session:
-            for start in range(0, len(unique), session.batch):
-                wanted = unique[start : start + session.batch]
-                part = session.collection.get(ids=wanted, include=["embeddings"])
-                found.update(zip(part["ids"], np.asarray(part["embeddings"], dtype=np.float32), strict=True))
-        return found
+        """The vectors, float32 (dimension,) and of length 1, of those ids that exist."""
+        exact = self._all()
+        return ExactSearch.of(self._from_chroma(ids)).vectors(ids) if exact is None else exact.vectors(ids)
 
     def ids(self) -> set[str]:
         """All passage ids."""
@@ -109,67 +111,30 @@ class ChromaIndex:
     def close(self) -> None:
         """Let go of the folder; searches under way finish first. Closing twice does no harm."""
         self._replace(None)
-        loader = self._loader
-        if loader is not None:
-            loader.join()
 
-    def loading(self) -> bool:
-        """Whether all vectors are being read into memory just now, for filtered searches."""
-        return self._loader is not None and self._loader.is_alive()
+    def _all(self) -> ExactSearch | None:
+        """All vectors, mapped into memory; None while the log does not have as many as Chroma."""
+        if not self._looked:
+            writes = self._writes
+            stored, count = self._log.read(), self.count()
+            exact = ExactSearch(*stored) if len(stored.ids) == count else None
+            with self._lock:
+                if self._writes == writes:
+                    self._exact, self._looked = exact, True
+            return exact
+        return self._exact
 
-    def _search_only(self, vector: Vectors, k: int, only: Sequence[str]) -> list[Scored]:
-        if len(only) <= _FETCHED:
-            vectors = self.vectors(only)
-            return ExactSearch.of(vectors).search(vector, k, only=only) if vectors else []
-        self._load_later()
-        with self._used() as session:
-            return session.query_only(vector, k, list(dict.fromkeys(only)))
-
-    def _load_small(self) -> ExactSearch | None:
-        if self._large:
-            return None
-        writes = self._writes
-        large = self.count() > _SMALL
-        exact = None if large else self._read_all(writes)
-        with self._lock:
-            if self._writes == writes:
-                self._large, self._exact = large, exact
-        return exact
-
-    def _load_later(self) -> None:
-        with self._lock:
-            self._filtered += 1
-            if self._filtered < 2 or self._session is None or self.loading():
-                return
-            # Not a daemon: a thread inside Chroma's native code must not be cut off when the process ends.
-            self._loader = threading.Thread(target=self._load, args=(self._writes,), name="citewise-vectors")
-            self._loader.start()
-
-    def _load(self, writes: int) -> None:
-        try:
-            exact = self._read_all(writes)
-        except LibraryError:  # closed or damaged meanwhile: the next search says so itself
-            return
-        with self._lock:
-            if self._writes == writes:
-                self._exact = exact
-
-    def _read_all(self, writes: int) -> ExactSearch | None:
+    def _from_chroma(self, ids: Sequence[str]) -> dict[str, Vectors]:
         import numpy as np
 
-        size = self.count()
-        ids: list[str] = []
-        matrix = np.empty((size, self._dimension), dtype=np.float32)
-        while len(ids) < size:
-            if self._writes != writes or not threading.main_thread().is_alive():
-                return None
-            with self._used() as session:
-                part = session.collection.get(limit=_LOADED_AT_ONCE, offset=len(ids), include=["embeddings"])
-            if not part["ids"] or len(ids) + len(part["ids"]) > size:  # it was written to meanwhile
-                return None
-            matrix[len(ids) : len(ids) + len(part["ids"])] = part["embeddings"]
-            ids.extend(part["ids"])
-        return ExactSearch(ids, matrix)
+        found: dict[str, Vectors] = {}
+        unique = list(dict.fromkeys(ids))
+        with self._used() as session:
+            for start in range(0, len(unique), session.batch):
+                wanted = unique[start : start + session.batch]
+                part = session.collection.get(ids=wanted, include=["embeddings"])
+                found.update(zip(part["ids"], np.asarray(part["embeddings"], dtype=np.float32), strict=True))
+        return found
 
     def _write(self, size: int, work: Callable[[Session, slice], None]) -> None:
         for start in range(0, size, _WRITTEN_AT_ONCE):
@@ -181,8 +146,24 @@ class ChromaIndex:
                 if stale:
                     self._replace(self._open())
                 with self._used(writes=True) as session:
+                    self._mend_log()
                     work(session, slice(start, start + _WRITTEN_AT_ONCE))
                     session.stamp()
+
+    def _mend_log(self) -> None:
+        """Before a session's first write: the log as Chroma is, since a writer that was killed may leave them apart."""
+        import numpy as np
+
+        if self._log_mended:
+            return
+        if self._log.count() == self.count():
+            self._log.tidy()
+        else:
+            found = self._from_chroma(list(self.ids()))
+            self._log.replace(
+                list(found), np.array(list(found.values()), dtype=np.float32).reshape(-1, self._dimension)
+            )
+        self._log_mended = True
 
     @contextmanager
     def _alone(self) -> Generator[None]:
@@ -203,6 +184,7 @@ class ChromaIndex:
         with self._lock:
             old, self._session = self._session, session
             self._changed()
+            self._log_mended = False
             if old is not None:
                 old.retired = True
                 if old.users:
@@ -234,8 +216,7 @@ class ChromaIndex:
     def _changed(self) -> None:
         # Called before and after a write, so that a reading of all vectors that overlaps it is thrown away.
         self._writes += 1
-        self._large = False
-        self._exact = None
+        self._exact, self._looked = None, False
 
     def _check(self, vectors: Vectors, rows: int) -> None:
         import numpy as np

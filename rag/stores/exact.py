@@ -14,19 +14,23 @@ class ExactSearch:
     """All vectors of an index as one float32 (n, dimension) matrix of unit rows, with their ids."""
 
     def __init__(self, ids: Sequence[str], matrix: Vectors) -> None:
-        import numpy as np
-
         self._ids = list(ids)
         self._row = {passage_id: row for row, passage_id in enumerate(self._ids)}
-        lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
-        self._matrix = np.divide(matrix, lengths, out=matrix, where=lengths > 0)
+        self._matrix = matrix
+
+    def __len__(self) -> int:
+        return len(self._ids)
 
     @classmethod
     def of(cls, vectors: Mapping[str, Vectors]) -> ExactSearch:
-        """From vectors by id; at least one."""
+        """From vectors of any length by id; at least one."""
         import numpy as np
 
-        return cls(list(vectors), np.array(list(vectors.values()), dtype=np.float32))
+        return cls(list(vectors), scaled(np.array(list(vectors.values()), dtype=np.float32)))
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
+        """The vectors of those ids that exist."""
+        return {passage_id: self._matrix[self._row[passage_id]] for passage_id in ids if passage_id in self._row}
 
     def search(self, vector: Vectors, k: int, *, only: Sequence[str] | None = None) -> list[tuple[str, float]]:
         """At most k (id, cosine), best first, among all ids or the known ones of `only`."""
@@ -51,6 +55,14 @@ class ExactSearch:
             if len(best) == k:
                 break
         return best
+
+
+def scaled(vectors: Vectors) -> Vectors:
+    """Rows scaled to length 1, float32; rows of zeros stay."""
+    import numpy as np
+
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros(vectors.shape, dtype=np.float32), where=lengths > 0)
 
 
 def _products(matrix: Vectors, vector: Vectors) -> Vectors:
