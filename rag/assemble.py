@@ -91,15 +91,16 @@ def open_readers(folder: Path, settings: Settings, catalog: Catalog, *, previous
         if previous:
             previous.close()
     retriever = _retriever(settings, catalog, dense, lexical, encoder)
-    return Readers(generation, manifest, dense, lexical, retriever, _pipeline(settings, retriever, lexical, encoder))
+    pipeline = _pipeline(settings, catalog, retriever, lexical, encoder)
+    return Readers(generation, manifest, dense, lexical, retriever, pipeline)
 
 
 def open_dense(folder: Path, manifest: Manifest, settings: Settings) -> ChromaIndex:
-    """The vectors of a library, where its manifest says they are."""
+    """The vectors of a library, where its manifest says they are, to be read."""
     from rag.stores.dense import ChromaIndex
 
-    place = folder / manifest.folders["dense"]
-    return ChromaIndex(place, dimension=manifest.dimension, search_breadth=settings.retrieval.search_breadth)
+    place, breadth = folder / manifest.folders["dense"], settings.retrieval.search_breadth
+    return ChromaIndex(place, dimension=manifest.dimension, search_breadth=breadth, lazy=True)
 
 
 def open_for_writing(folder: Path, manifest: Manifest, settings: Settings) -> OffloadedIndex:
@@ -132,7 +133,10 @@ def _retriever(
     return Retriever(catalog, dense, lexical, encoder, settings=settings.retrieval, rerank=settings.rerank)
 
 
-def _pipeline(settings: Settings, retriever: Retriever, lexical: TantivyIndex, encoder: Encoder) -> Pipeline:
+def _pipeline(
+    settings: Settings, catalog: Catalog, retriever: Retriever, lexical: TantivyIndex, encoder: Encoder
+) -> Pipeline:
+    from rag.answerers.catalog import CatalogAnswerer
     from rag.answerers.extractive import ExtractiveAnswerer
     from rag.answerers.metadata import MetadataAnswerer
     from rag.gate import Gate
@@ -142,6 +146,7 @@ def _pipeline(settings: Settings, retriever: Retriever, lexical: TantivyIndex, e
         extractive=ExtractiveAnswerer(max_sentences=settings.answer.max_sentences),
         metadata=MetadataAnswerer(),
         model=None if settings.llm.kind == "none" else _ModelAnswerer(settings),
+        catalog=CatalogAnswerer(catalog),
     )
     # The citation check compares sentences many times an answer: it stays local even when a server makes the vectors.
     local = _builtin()

@@ -24,7 +24,7 @@ def unit(at: int) -> np.ndarray:
 
 def content(log: VectorLog) -> dict[str, list[float]]:
     stored = log.read()
-    return dict(zip(stored.ids, stored.matrix.tolist(), strict=True))
+    return {} if stored is None else dict(zip(stored.ids, stored.matrix.tolist(), strict=True))
 
 
 @given(st.lists(st.tuples(st.sampled_from(["put", "cut", "tidy"]), IDS), max_size=12))
@@ -63,6 +63,7 @@ def test_what_is_mapped_stays_as_it_was_while_the_log_is_written_anew(tmp_path):
     log = VectorLog(tmp_path, 4)
     log.append(["a", "b"], np.stack([unit(0), unit(1)]))
     before = log.read()
+    assert before
     log.replace(["b"], unit(3).reshape(1, 4))
     assert before.matrix.tolist() == [unit(0).tolist(), unit(1).tolist()]
     assert content(log) == {"b": unit(3).tolist()}
@@ -79,6 +80,7 @@ def test_an_index_whose_log_is_lost_or_behind_still_searches_and_the_next_write_
         assert index.vectors(["p3"])["p3"] == pytest.approx(vectors[3] / np.linalg.norm(vectors[3]))
         index.delete(["p9"])
     stored = VectorLog(tmp_path, 8).read()
+    assert stored
     assert sorted(stored.ids) == sorted(set(ids) - {"p9"})
     row = stored.ids.index("p7")
     assert stored.matrix[row] == pytest.approx(vectors[7] / np.linalg.norm(vectors[7]), abs=1e-6)

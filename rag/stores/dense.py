@@ -28,8 +28,9 @@ class ChromaIndex:
 
     Several threads may search while one writes. Another process's changes are seen after `reopen`. A search
     among some of the ids is slow in Chroma (some 30 ms in 87,000) and approximate; so the vectors are kept in files
-    of our own too (`VectorLog`), where such a search is exact and takes 2 ms. While those files and Chroma do not
-    agree, as when another process is just writing, Chroma is asked.
+    of our own too (`VectorLog`), where such a search is exact and takes 2 ms, as is every search of a small index.
+    With `lazy`, Chroma is opened when it is first needed, which saves a process that asks one question of a small
+    library most of its time.
 
     A writer killed just while Chroma saves its graph leaves a folder that cannot be opened; every other kill only
     loses the batch under way.
@@ -39,7 +40,7 @@ class ChromaIndex:
     written.
     """
 
-    def __init__(self, folder: Path, *, dimension: int, search_breadth: int = 500) -> None:
+    def __init__(self, folder: Path, *, dimension: int, search_breadth: int = 500, lazy: bool = False) -> None:
         self._folder = folder
         self._dimension = dimension
         self._search_breadth = search_breadth
@@ -48,8 +49,17 @@ class ChromaIndex:
         self._exact: ExactSearch | None = None
         self._looked = False
         self._log, self._log_mended = VectorLog(folder, dimension), False
-        with self._alone():
-            self._session: Session | None = self._open()
+        self._opening = threading.Lock()
+        self._closed = False
+        self._session: Session | None = None
+        if not lazy:
+            self._open()
+
+    def _open(self) -> None:
+        with self._opening:
+            if self._session is None and not self._closed:
+                with self._alone():
+                    self._session = self._new_session()
 
     def upsert(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Add or replace vectors, float32 (len(ids), dimension); of an id given twice the last one counts."""
@@ -90,7 +100,10 @@ class ChromaIndex:
     def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
         """The vectors, float32 (dimension,) and of length 1, of those ids that exist."""
         exact = self._all()
-        return ExactSearch.of(self._from_chroma(ids)).vectors(ids) if exact is None else exact.vectors(ids)
+        if exact is not None:
+            return exact.vectors(ids)
+        found = self._from_chroma(ids)
+        return ExactSearch.of(found).vectors(ids) if found else {}
 
     def ids(self) -> set[str]:
         """All passage ids."""
@@ -104,20 +117,29 @@ class ChromaIndex:
 
     def reopen(self) -> None:
         """See what other processes have written; searches under way finish on the old view."""
-        with self._alone():
-            session = self._open()
+        session = None
+        if self._session is not None:
+            with self._alone():
+                session = self._new_session()
         self._replace(session)
 
     def close(self) -> None:
         """Let go of the folder; searches under way finish first. Closing twice does no harm."""
+        self._closed = True
         self._replace(None)
 
     def _all(self) -> ExactSearch | None:
-        """All vectors, mapped into memory; None while the log does not have as many as Chroma."""
+        """All vectors, mapped into memory; None where there is no log.
+
+        The log is written before Chroma, and what did not reach Chroma is still to be done by the catalog: so the
+        log is never behind.
+        """
+        if self._closed:
+            raise self._is_closed()
         if not self._looked:
             writes = self._writes
-            stored, count = self._log.read(), self.count()
-            exact = ExactSearch(*stored) if len(stored.ids) == count else None
+            stored = self._log.read()
+            exact = ExactSearch(*stored) if stored else None
             with self._lock:
                 if self._writes == writes:
                     self._exact, self._looked = exact, True
@@ -137,6 +159,7 @@ class ChromaIndex:
         return found
 
     def _write(self, size: int, work: Callable[[Session, slice], None]) -> None:
+        self._open()
         for start in range(0, size, _WRITTEN_AT_ONCE):
             if start:
                 time.sleep(_PAUSE)
@@ -144,7 +167,7 @@ class ChromaIndex:
                 with self._used() as session:
                     stale = session.stale()
                 if stale:
-                    self._replace(self._open())
+                    self._replace(self._new_session())
                 with self._used(writes=True) as session:
                     self._mend_log()
                     work(session, slice(start, start + _WRITTEN_AT_ONCE))
@@ -170,7 +193,7 @@ class ChromaIndex:
         with explained(self._folder), access(self._folder):
             yield
 
-    def _open(self) -> Session:
+    def _new_session(self) -> Session:
         session = Session(self._folder, self._search_breadth)
         if session.dimension not in (None, self._dimension):
             session.stop()
@@ -194,10 +217,12 @@ class ChromaIndex:
 
     @contextmanager
     def _used(self, *, writes: bool = False) -> Generator[Session]:
+        if self._session is None:
+            self._open()
         with self._lock:
             session = self._session
             if session is None:
-                raise LibraryError(f"{self._folder} is closed")
+                raise self._is_closed()
             session.users += 1
             if writes:
                 self._changed()
@@ -212,6 +237,9 @@ class ChromaIndex:
                 done = session.retired and not session.users
             if done:
                 session.stop()
+
+    def _is_closed(self) -> LibraryError:
+        return LibraryError(f"{self._folder} is closed")
 
     def _changed(self) -> None:
         # Called before and after a write, so that a reading of all vectors that overlaps it is thrown away.

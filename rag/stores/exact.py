@@ -58,11 +58,12 @@ class ExactSearch:
 
 
 def scaled(vectors: Vectors) -> Vectors:
-    """Rows scaled to length 1, float32; rows of zeros stay."""
+    """Rows scaled to length 1, float32; rows of zeros stay, and those of length 1 stay to the bit."""
     import numpy as np
 
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros(vectors.shape, dtype=np.float32), where=lengths > 0)
+    lengths[(lengths == 0) | (abs(lengths - 1) < 1e-6)] = 1
+    return (vectors / lengths).astype(np.float32)
 
 
 def _products(matrix: Vectors, vector: Vectors) -> Vectors:

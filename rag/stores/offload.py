@@ -169,7 +169,7 @@ def serve(folder: Path, options: dict[str, int]) -> None:
         try:
             from rag.stores.dense import ChromaIndex
 
-            index = ChromaIndex(folder, **options)
+            index = ChromaIndex(folder, dimension=options["dimension"], search_breadth=options["search_breadth"])
         except LibraryError as error:
             answer = {"error": type(error).__name__, "message": str(error)}
         while True:

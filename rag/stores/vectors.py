@@ -51,16 +51,19 @@ class VectorLog:
         self._mend()
         self._note({"cut": list(ids)})
 
-    def read(self) -> Stored:
-        """What is stored now; nothing where there is no log."""
+    def read(self) -> Stored | None:
+        """What is stored now; None where there is no log."""
         import numpy as np
 
-        places, written = self._places()
-        if not places:
-            return Stored([], np.zeros((0, self._dimension), dtype=np.float32))
-        matrix = np.memmap(self._rows, dtype=np.float32, mode="r", shape=(written, self._dimension))
-        live = list(places.values())
-        return Stored(list(places), matrix if len(live) == written else matrix[live])
+        while (version := self._version()) is not None:
+            places, written = self._places()
+            if not places:
+                return Stored([], np.zeros((0, self._dimension), dtype=np.float32))
+            matrix = np.memmap(self._rows, dtype=np.float32, mode="r", shape=(written, self._dimension))
+            if self._version() == version:  # else rows and lines may belong to different files
+                live = list(places.values())
+                return Stored(list(places), matrix if len(live) == written else matrix[live])
+        return None
 
     def count(self) -> int:
         """The number of ids that have a vector."""
@@ -69,9 +72,8 @@ class VectorLog:
     def tidy(self) -> None:
         """Write the files anew where more than half of the rows are dead. For the writer; readers keep the old ones."""
         places, written = self._places()
-        if written > 2 * len(places):
-            ids, matrix = self.read()
-            self.replace(ids, matrix)
+        if written > 2 * len(places) and (stored := self.read()):
+            self.replace(*stored)
 
     def replace(self, ids: Sequence[str], matrix: Vectors) -> None:
         """Store these vectors in place of all."""
@@ -101,6 +103,13 @@ class VectorLog:
             os.truncate(self._lines, content.rfind(b"\n") + 1)
         if self._rows.is_file():
             os.truncate(self._rows, written * self._dimension * 4)
+
+    def _version(self) -> int | None:
+        """Another number after each `replace`; None where there is no log."""
+        try:
+            return self._lines.stat().st_ino
+        except FileNotFoundError:
+            return None
 
     def _sizes(self) -> list[int]:
         return [path.stat().st_size if path.is_file() else 0 for path in (self._rows, self._lines)]
