@@ -6,6 +6,7 @@ import base64
 import hashlib
 import importlib.util
 import threading
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ def fits(text: str, limit: int) -> bool:
         return True
     if len(text) > limit * LONGEST_TOKEN:
         return False
-    return token_bound(text) <= limit or count_tokens(text) <= limit
+    return _rough_bound(text) <= limit or token_bound(text) <= limit or count_tokens(text) <= limit
 
 
 def token_bound(text: str) -> int:
@@ -52,6 +53,13 @@ def token_bound(text: str) -> int:
     those of its words, each with the space before it. Those are remembered. The first word has no space
     before it and is bounded by its bytes.
     """
+    _spaced.learn(text.split(" "))
+    return _rough_bound(text)
+
+
+def _rough_bound(text: str) -> int:
+    """As `token_bound`, with a word that is not remembered bounded by its bytes: counting the tokens of every rare word
+    takes longer than it is worth in most texts."""
     words = text.split(" ")
     return sum(map(_spaced.__getitem__, words), 4 * len(words[0]))
 
@@ -60,12 +68,15 @@ class _SpacedWords(dict[str, int]):
     """Tokens of a word (without spaces, perhaps with other white space inside) and a space before it."""
 
     def __missing__(self, word: str) -> int:
-        cost = count_tokens(" " + word) if word and word == word.strip() else _UNKNOWN
-        if len(word) <= 40:
-            if len(self) >= _KNOWN_WORDS:
-                self.clear()
-            self[word] = cost
-        return cost
+        return len(word.encode("utf-8", "surrogatepass")) + 1 if word and word == word.strip() else _UNKNOWN
+
+    def learn(self, words: Sequence[str]) -> None:
+        """Remember how many tokens each word has."""
+        for word in words:
+            if word and word not in self and len(word) <= 40 and word == word.strip():
+                if len(self) >= _KNOWN_WORDS:
+                    self.clear()
+                self[word] = count_tokens(" " + word)
 
 
 _spaced = _SpacedWords()
