@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from rag.checkup import Check
     from rag.ingest import IngestReport, Progress
+    from rag.interfaces import Vectors
     from rag.pipeline import AnswerStream
     from rag.stores.catalog import Catalog, Order
 
@@ -114,6 +115,19 @@ class Library:
     def paper(self, identifier: str) -> Paper | None:
         """One paper by its id."""
         return self._catalog().papers([identifier]).get(identifier)
+
+    def ids(self, *, filters: Filters | None = None) -> list[str]:
+        """Ids of all papers, or of those that pass the filters, in the order they were added."""
+        return self._catalog().select(filters or Filters())
+
+    def vectors(self, paper_ids: Sequence[str]) -> dict[str, Vectors]:
+        """The stored unit vector, float32 (dimension,), of each paper's first passage; unknown ids are left out."""
+        found = self._current().dense.vectors([f"{paper_id}#0" for paper_id in paper_ids])
+        return {passage_id.rpartition("#")[0]: vector for passage_id, vector in found.items()}
+
+    def generation(self) -> int:
+        """Grows with every change of the papers, also by other processes; 0 where there is no library yet."""
+        return self._catalog().generation() if holds_library(self.folder) else 0
 
     def count(self) -> int:
         """How many papers there are; 0 where there is no library yet."""

@@ -8,7 +8,7 @@ from rag import Filters, open_library
 from ui.conversation import Chat
 from ui.examples import examples
 from ui.exchange import Talk
-from ui.library_view import Shelf
+from ui.library_view import Given, Shelf
 
 QUESTION = "What is the Transformer?"
 
@@ -89,11 +89,11 @@ def test_example_questions_are_answered_by_the_library(starter_copy: Path):
 def test_a_cancelled_ingest_says_so_and_a_failed_one_says_why(tmp_path: Path):
     with open_library(tmp_path / "library") as library:
         shelf = Shelf(library, local=True)
-        steps = shelf.add([], "", str(tmp_path / "nowhere.bib"), session="s")
+        steps = shelf.add(Given(path=str(tmp_path / "nowhere.bib")), session="s")
         assert "nowhere.bib" in list(steps)[-1]
-        assert "Choose one or more files" in next(iter(shelf.add([], " ", "", session="s")))
+        assert "Choose one or more files" in next(iter(shelf.add(Given(text=" "), session="s")))
         text = "\n".join(f"@misc{{k{n}, title={{Number {n}}}, abstract={{It is {n}.}}}}" for n in range(3000))
-        steps = shelf.add([], text, "", session="s")
+        steps = shelf.add(Given(text=text), session="s")
         next(steps)
         shelf.cancel("s")
         assert "Cancelled" in list(steps)[-1]
@@ -102,4 +102,4 @@ def test_a_cancelled_ingest_says_so_and_a_failed_one_says_why(tmp_path: Path):
 def test_a_path_is_not_read_for_visitors_from_elsewhere(tmp_path: Path):
     with open_library(tmp_path / "library") as library:
         shelf = Shelf(library, local=False)
-        assert "Choose one or more files" in next(iter(shelf.add([], "", "/etc/passwd", session="s")))
+        assert "Choose one or more files" in next(iter(shelf.add(Given(path="/etc/passwd"), session="s")))

@@ -57,7 +57,7 @@ def served(folder: Path) -> Iterator[str]:
     from ui.page import serve
 
     with open_library(folder, chat={"port": 0}) as library:
-        page = serve(library, port=0, browser=False, block=False)
+        page = serve(library, port=0)
         yield page.local_url
         page.close(verbose=False)
 
@@ -149,6 +149,7 @@ def test_a_question_without_an_answer_is_met_calmly_with_the_nearest_papers(visi
     page = visit(starter_url)
     turn = ask(page, "What is the boiling point of lead?")
     assert "do not answer this" in turn.inner_text()
+    page.wait_for_function("document.querySelector('#said').textContent === 'The abstracts do not answer this'")
     turn.locator(".near").first.click()
     page.wait_for_selector("#evidence .source.active")
 
@@ -160,6 +161,10 @@ def test_titles_and_abstracts_never_execute_and_mathematics_is_drawn(visit, host
     page.wait_for_function(
         "[...document.querySelectorAll('#evidence x-tex')].some(t => t.shadowRoot?.querySelector('.katex'))"
     )
+    hidden = (
+        "getComputedStyle(document.querySelector('#evidence x-tex').shadowRoot.querySelector('.katex-mathml')).position"
+    )
+    assert page.evaluate(hidden) == "absolute", "KaTeX's style sheet holds, so that nothing is drawn twice"
     assert "<img src=x" in page.locator("#evidence .source b").first.inner_text()
     assert "<script>" in turn.locator(".question").inner_text()
     page.click("nav [data-view=library]")
@@ -242,6 +247,7 @@ def test_an_empty_library_says_how_to_fill_it_and_pasted_papers_can_be_asked(vis
     assert "added" in page.locator("#report").inner_text()
     page.wait_for_selector("#table .papers")
     page.click("nav [data-view=ask]")
+    page.wait_for_function("document.querySelector('#finished').innerText.includes('Ask the abstracts')")
     assert "Glowworm" in ask(page, "What is Glowworm?").inner_text()
 
 
@@ -286,7 +292,114 @@ def test_the_policy_lets_in_nobody_else(visit, starter_url):
 
 def test_the_named_endpoints_answer(starter_url):
     from gradio_client import Client
+    from gradio_client.exceptions import AppError
 
     client = Client(starter_url, verbose=False, analytics_enabled=False)
     assert client.predict("What is attention?", 3, api_name="/search")["hits"][0]["rank"] == 1
+    narrow = client.predict("language models", 5, year_from=2020, year_to=2021, api_name="/search")
+    assert {hit["year"] for hit in narrow["hits"]} <= {2020, 2021}
     assert client.predict("What is the boiling point of lead?", api_name="/ask")["abstained"]
+    with pytest.raises(AppError, match="the question is empty"):
+        client.predict(" ", api_name="/ask")
+
+
+def test_the_map_shows_the_library_and_a_click_opens_the_paper(visit, starter_url):
+    page = visit(starter_url)
+    turn = ask(page, "What is BERT?")
+    wanted = turn.locator(".cite").first.get_attribute("aria-label").partition(": ")[2]
+    page.click("nav [data-view=map]")
+    page.wait_for_selector("#map .scatterlayer .point")
+    assert page.locator("#map .scatterlayer .trace:not(:last-child) .point").count() == 64
+    assert page.locator("#topics .topic").count() >= 3
+    assert "1 source of the last answer is marked" in page.locator("#map-notice").inner_text()
+    marked = page.locator("#map .scatterlayer .trace").last.locator(".point").bounding_box()
+    page.mouse.move(marked["x"] + marked["width"] / 2, marked["y"] + marked["height"] / 2)
+    page.locator("#map .hoverlayer text", has_text="BERT").first.wait_for()
+    page.mouse.click(marked["x"] + marked["width"] / 2, marked["y"] + marked["height"] / 2)
+    page.wait_for_selector("#map-paper h2")
+    assert page.locator("#map-paper h2").inner_text() == wanted
+    page.click("#topics summary >> nth=0")
+    other = page.locator("#topics .topic").first.locator("li button").filter(has_not_text=wanted).first
+    title = other.inner_text()
+    other.click()
+    page.wait_for_function(f"document.querySelector('#map-paper h2').innerText === {json.dumps(title)}")
+
+
+def test_a_hostile_title_is_only_text_on_the_map(visit, hostile_url):
+    page = visit(hostile_url)
+    page.click("nav [data-view=map]")
+    page.wait_for_selector("#map .scatterlayer .point")
+    for place in page.locator("#map .scatterlayer .point").all():
+        box = place.bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(150)
+    page.click("#topics summary >> nth=0")
+    assert page.evaluate("window.hurt") is None
+    assert page.locator("#map a, #map image, #topics img").count() == 0
+
+
+def test_pasted_words_search_the_table_and_keep_its_order(visit, starter_url):
+    page = visit(starter_url)
+    page.click("nav [data-view=library]")
+    page.click("#table [data-order=newest]")
+    page.wait_for_selector("#table th[aria-sort=descending]")
+    page.fill("#words textarea, #words input", "attention")
+    page.wait_for_function("document.querySelectorAll('#table tbody tr').length === 2")
+    assert page.locator("#table tbody tr").first.inner_text().startswith("FlashAttention")
+
+
+def test_a_whole_conversation_can_be_saved_as_a_record(visit, starter_url):
+    page = visit(starter_url)
+    assert not page.locator("#top .exports").is_visible()
+    ask(page, "What is BERT?")
+    ask(page, "How large is it?")
+    page.click("#top .exports summary")
+    with page.expect_download() as download:
+        page.click("#top [data-format=json]")
+    assert download.value.suggested_filename == "citewise-what-is-bert.json"
+    record = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
+    assert [item["question"] for item in record["exchanges"]] == ["What is BERT?", "How large is it?"]
+
+
+def test_a_vote_and_its_note_are_kept(visit, starter_url):
+    page = visit(starter_url)
+    turn = ask(page, "What is the boiling point of tungsten?")
+    turn.locator("[data-rating='-1']").click()
+    turn.locator(".remark input").fill("it should know")
+    with page.expect_response(lambda response: "queue/join" in response.url):
+        page.keyboard.press("Enter")
+    assert not turn.locator(".remark").is_visible()
+    page.wait_for_timeout(300)
+    page.reload()
+    page.wait_for_selector("#finished .turn")
+    assert page.locator("#finished [data-rating='-1']").get_attribute("aria-pressed") == "true"
+    assert page.input_value("#finished .remark input") == "it should know"
+
+
+def test_files_of_one_name_are_added_together_and_the_report_can_be_saved(visit, empty_url, tmp_path):
+    files = []
+    for folder, title in (("a", "Saltmarsh: Growing Reeds"), ("b", "Windmill: Turning Air")):
+        (tmp_path / folder).mkdir()
+        files.append(tmp_path / folder / "papers.json")
+        files[-1].write_text(json.dumps({"title": title, "abstract": f"{title} is described."}), encoding="utf-8")
+    page = visit(empty_url)
+    page.click("nav [data-view=library]")
+    page.set_input_files("#files input[type=file]", files)
+    page.wait_for_function("document.querySelector('#files').innerText.includes('papers')")
+    page.click("#add")
+    page.wait_for_selector("#report .report")
+    assert re.search(r"added\s+2", page.locator("#report").inner_text())
+    page.wait_for_function("document.querySelector('#table').innerText.includes('Windmill')")
+    assert "Saltmarsh" in page.locator("#table").inner_text()
+    with page.expect_download() as download:
+        page.click("#report [data-do=report]")
+    assert json.loads(Path(download.value.path()).read_text(encoding="utf-8"))["added"] == 2
+
+
+def test_a_damaged_library_says_so_instead_of_an_empty_page(visit, tmp_path):
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "catalog.sqlite").write_bytes(b"not a database" * 500)
+    for url in served(tmp_path / "library"):
+        page = visit(url)
+        page.wait_for_selector("#finished .problem")
+        assert "is damaged" in page.locator("#finished").inner_text()

@@ -10,6 +10,7 @@ import pytest
 from rag import Answer, Citation, Filters, Paper, Sentence, Source
 from rag.errors import SettingsError
 from rag.papers import SourceRef
+from rag.settings import Settings
 from ui import render
 from ui.conversation import dropped
 from ui.exchange import Exchange, dumped, loaded
@@ -166,13 +167,13 @@ def test_exports_hold_the_papers_and_cannot_be_broken_by_a_title():
     exchange = Exchange(
         "q", answer(paper(title="50% of {Braces} & \\more", authors=("Ada Lovelace",), year=2020, venue="ICLR"))
     )
-    library = bibtexparser.parse_string(exported([exchange], "bib", {}))
+    library = bibtexparser.parse_string(exported([exchange], "bib", Settings()))
     assert not library.failed_blocks
     assert library.entries[0]["year"] == "2020"
-    [row] = rispy.loads(exported([exchange], "ris", {}))
+    [row] = rispy.loads(exported([exchange], "ris", Settings()))
     assert (row["title"], row["authors"], row["abstract"]) == ("50% of {Braces} & \\more", ["Ada Lovelace"], ABSTRACT)
-    assert "Ember is 41% faster [1]." in exported([exchange], "md", {})
-    assert '"sha256"' in exported([exchange], "json", {})
+    assert "Ember is 41% faster [1]." in exported([exchange], "md", Settings())
+    assert '"sha256"' in exported([exchange], "json", Settings())
 
 
 def test_one_filter_can_be_dropped_without_the_others():

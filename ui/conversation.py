@@ -14,8 +14,9 @@ from rag import CitewiseError, Delta, Filters, Finished, Retrieved
 from rag.question_filters import hear
 from ui import render
 from ui.examples import examples
-from ui.exchange import Exchange, Talk
+from ui.exchange import Exchange, Talk, cost
 from ui.history import History
+from ui.record import recorded
 
 if TYPE_CHECKING:
     from rag.library import Library
@@ -50,7 +51,9 @@ class Chat:
             return
         talk = talk if turn is None else replace(talk, exchanges=talk.exchanges[:turn])
         number = len(talk.exchanges)
-        yield Shown(talk, render.conversation_html(talk.exchanges, talk.id), render.live_html(question, number))
+        unchanged = number and turn is None
+        finished = None if unchanged else render.conversation_html(talk.exchanges, talk.id)
+        yield Shown(talk, finished, render.live_html(question, number))
         exchange = Exchange(question, given=talk.filters)
         try:
             exchange = yield from self._answered(exchange, talk, session)
@@ -74,7 +77,8 @@ class Chat:
             self._running[session] = stream
             for event in stream:
                 if isinstance(event, Finished):
-                    return replace(exchange, answer=event.answer)
+                    spent = cost(event.answer, self.library.settings.llm.prices)
+                    return replace(exchange, answer=event.answer, cost=spent)
                 if isinstance(event, Retrieved):
                     hits = event.hits
                 elif isinstance(event, Delta):
@@ -96,6 +100,17 @@ class Chat:
         except (sqlite3.Error, OSError) as error:
             logger.warning("the conversation cannot be kept: %s", error)
             return talk
+
+    def judge(self, talk: Talk, place: int, owner: str) -> Talk:
+        """Keep the rating of one exchange, with the conversation and as feedback for evaluation."""
+        talk = self.keep(talk, owner)
+        item = talk.exchanges[place]
+        record = recorded(talk.exchanges[: place + 1], self.library.settings, first=place)
+        try:
+            self.history.judge(item, record, key=f"{owner}/{talk.id}/{place}")
+        except (sqlite3.Error, OSError) as error:
+            logger.warning("the rating cannot be kept: %s", error)
+        return talk
 
     def finished(self, talk: Talk) -> str:
         """The finished exchanges, or the first page."""
@@ -122,10 +137,22 @@ class Chat:
     def first_page(self) -> str:
         """The first page with example questions that were tried on the library as it is now."""
         with self._thinking:
-            count = self.library.count()
-            if count and (self._examples is None or self._examples[0] != count):
-                self._examples = (count, examples(self.library))
+            generation = self.library.generation()
+            if self.library.count() and (self._examples is None or self._examples[0] != generation):
+                self._examples = (generation, examples(self.library))
         return self.finished(Talk())
+
+    def warm_up(self) -> None:
+        """Open the library and try the example questions in the background, so that the first visitor need not wait."""
+
+        def work() -> None:
+            try:
+                self.first_page()
+            except CitewiseError as error:  # the visitor is told when it matters
+                logger.info("the library could not be opened yet: %s", error)
+
+        # Not a daemon: a thread inside Chroma's native code must not be cut off when the process ends.
+        threading.Thread(target=work, name="citewise-warm-up").start()
 
     def narrowed(self, filters: Filters, change: dict[str, Any]) -> Filters:
         """The filters after a change made on the page."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,15 @@ from rag import Answer, Filters, Turn
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
+    from rag.settings import PriceSettings
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """One question, and its answer, or the `problem` that stood in the way, or the `partial` text until it was stopped.
 
-    `given` are the filters that were set when it was asked. `rating` is 1, 0 or -1, with an optional `remark`.
+    `given` are the filters that were set when it was asked. `cost` is what the model took for it in dollars, where its
+    price is known. `rating` is 1, 0 or -1, with an optional `remark`.
     """
 
     question: str
@@ -24,6 +28,7 @@ class Exchange:
     given: Filters = field(default_factory=Filters)
     problem: str | None = None
     partial: str = ""
+    cost: float | None = None
     rating: int = 0
     remark: str = ""
 
@@ -40,6 +45,14 @@ class Talk:
     def history(self) -> list[Turn]:
         """The answered exchanges, as follow-up questions need them."""
         return [Turn(item.question, item.answer) for item in self.exchanges if item.answer is not None]
+
+
+def cost(answer: Answer, prices: Mapping[str, PriceSettings]) -> float | None:
+    """Dollars for the tokens of an answer; None without a model, or where its price is not known."""
+    price = prices.get(answer.model or "")
+    if price is None or not answer.usage:
+        return None
+    return (answer.usage.get("prompt", 0) * price.input + answer.usage.get("completion", 0) * price.output) / 1e6
 
 
 @lru_cache(maxsize=1)
@@ -62,3 +75,8 @@ def loaded(text: str) -> Exchange:
 def plain(exchange: Exchange) -> dict[str, Any]:
     """An exchange as JSON-ready values."""
     return _adapter().dump_python(exchange, mode="json")
+
+
+def revived(values: dict[str, Any]) -> Exchange:
+    """The exchange that `plain` made; ValueError where the values are not one's."""
+    return _adapter().validate_python(values)

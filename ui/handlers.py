@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.components.plot import PlotData
 
-from rag import Filters
+from rag import CitewiseError, Filters
 from ui import render
 from ui.conversation import Chat, Shown
 from ui.exchange import Talk
-from ui.exports import KINDS, exported
-from ui.library_view import Shelf
-from ui.server import is_loopback
+from ui.exports import KINDS, exported, file_name
+from ui.library_view import Given, Shelf
+from ui.paper_map import Cartographer
 
 if TYPE_CHECKING:
     from rag.library import Library
@@ -23,10 +25,11 @@ if TYPE_CHECKING:
 class Handlers:
     """One method for each event of the page over one library."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, *, local: bool) -> None:
         self.library = library
         self.chat = Chat(library)
-        self.shelf = Shelf(library, local=is_loopback(library.settings.chat.host))
+        self.maps = Cartographer(library)
+        self.shelf = Shelf(library, local=local)
 
     def ask(self, text: str, now: Talk, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Ask what is in the box."""
@@ -36,7 +39,8 @@ class Handlers:
     def ask_by(self, event: gr.EventData, now: Talk, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Ask what a button says: an example, a retry, an edited question, one without a heard filter."""
         data = _data(event)
-        turn = int(data["turn"]) if str(data.get("turn", "")).isdigit() else None
+        turn = _number(data.get("turn"), None)
+        turn = turn if turn is not None and turn >= 0 else None
         text = str(data.get("text", ""))
         if turn is not None and turn < len(now.exchanges) and not text:
             text = now.exchanges[turn].question
@@ -54,27 +58,25 @@ class Handlers:
         return replace(now, filters=filters), self.chat.chips(filters), kept_menu
 
     def rate(self, event: gr.EventData, now: Talk, request: gr.Request) -> Talk:
-        """Keep what somebody thinks of an answer."""
+        """Keep what somebody thinks of an answer: rating 1, -1 or 0 for none, and a remark."""
         data = _data(event)
-        place = int(data.get("turn", -1))
-        if not 0 <= place < len(now.exchanges):
+        place, rating = _number(data.get("turn"), -1), _number(data.get("rating"), 0)
+        if not 0 <= place < len(now.exchanges) or rating not in {-1, 0, 1}:
             return now
-        rated = replace(
-            now.exchanges[place], rating=int(data.get("rating", 0)), remark=str(data.get("remark", ""))[:2000]
-        )
+        rated = replace(now.exchanges[place], rating=rating, remark=str(data.get("remark", ""))[:2000])
         exchanges = (*now.exchanges[:place], rated, *now.exchanges[place + 1 :])
-        return self.chat.keep(replace(now, exchanges=exchanges), _owner(request))
+        return self.chat.judge(replace(now, exchanges=exchanges), place, _owner(request))
 
     def export(self, event: gr.EventData, now: Talk) -> dict[str, str]:
         """An answer, or the whole conversation, as a file for the browser to save."""
         data = _data(event)
         kind = str(data.get("format"))
-        if kind not in KINDS:
+        place = _number(data.get("turn"), None)
+        if kind not in KINDS or (place is not None and not 0 <= place < len(now.exchanges)):
             return {}
-        place = data.get("turn")
-        chosen = now.exchanges if place is None else now.exchanges[int(place) : int(place) + 1]
-        settings = self.library.settings.model_dump(mode="json", exclude={"library", "chat"})
-        return {"name": f"citewise.{kind}", "type": KINDS[kind], "text": exported(chosen, kind, settings)}
+        first, kept = (0, now.exchanges) if place is None else (place, now.exchanges[: place + 1])
+        text = exported(kept, kind, self.library.settings, first=first)
+        return {"name": file_name(kept[first:], kind), "type": KINDS[kind], "text": text}
 
     def listed(self, text: str, now: Talk, request: gr.Request) -> str:
         """The kept conversations that hold the words."""
@@ -101,23 +103,34 @@ class Handlers:
         return self.opened(str(_data(event).get("conversation", "")), now, request)
 
     def arrive(self, now: Talk, request: gr.Request) -> tuple[Any, ...]:
-        """Everything that a fresh browser tab shows."""
-        shown = self.opened(request.query_params.get("c", ""), now, request)
-        return *shown, self.summary(), self.chat.menu(Filters()), self.shelf.table("", "added", 0)
+        """Everything that a fresh browser tab shows; of a damaged library, what is wrong with it."""
+        try:
+            shown = self.opened(request.query_params.get("c", ""), now, request)
+            return *shown, self.summary(), self.chat.menu(Filters()), self.shelf.table("", "added", 0)
+        except CitewiseError as error:
+            return Talk(), render.broken_html(str(error)), "", "", "", ""
 
     def add_papers(
-        self, chosen: list[str] | None, text: str, where: str, request: gr.Request
+        self, chosen: list[str] | None, text: str, where: str, newer: bool, now: Talk, request: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
-        """Add papers, with progress."""
-        for told in self.shelf.add(chosen or [], text, where, session=_session(request)):
-            yield told, gr.skip(), gr.skip(), gr.skip()
-        yield gr.skip(), self.summary(), self.chat.menu(Filters()), self.shelf.table("", "added", 0)
+        """Add papers, with progress; then the boxes are empty, unless something stood in the way."""
+        told = ""
+        for told in self.shelf.add(Given(chosen or (), text, where, newer), session=_session(request)):
+            yield told, *[gr.skip()] * 8
+        emptied = (None, "", "", False) if 'class="report"' in told else (gr.skip(),) * 4
+        changed = (self.summary(), self.chat.menu(now.filters), self.shelf.table("", "added", 0))
+        yield gr.skip(), *changed, self.first_page(now), *emptied
 
-    def browse(self, event: gr.EventData, text: str) -> str:
-        """Another page or order of the table."""
+    def report(self, request: gr.Request) -> dict[str, str]:
+        """The last report as a file for the browser to save."""
+        text = self.shelf.report(_session(request))
+        return {} if text is None else {"name": "ingest-report.json", "type": "application/json", "text": text}
+
+    def browse(self, event: gr.EventData, text: str) -> tuple[str, str]:
+        """Another page or order of the table, and that order."""
         data = _data(event)
-        offset = int(data["offset"]) if str(data.get("offset", "")).isdigit() else 0
-        return self.shelf.table(text, str(data.get("order", "added")), offset)
+        order = str(data.get("order", "added"))
+        return self.shelf.table(text, order, max(0, _number(data.get("offset"), 0))), order
 
     def remove(self, event: gr.EventData, text: str) -> tuple[str, str, str]:
         """Remove a paper."""
@@ -130,7 +143,10 @@ class Handlers:
 
     def first_page(self, now: Talk) -> Any:
         """The first page with its example questions, which may take a second to try."""
-        return gr.skip() if now.exchanges else self.chat.first_page()
+        try:
+            return gr.skip() if now.exchanges else self.chat.first_page()
+        except CitewiseError as error:
+            return render.broken_html(str(error))
 
     def stop(self, request: gr.Request) -> None:
         """Stop the answer that is being written."""
@@ -148,34 +164,37 @@ class Handlers:
         """The chosen paper in full."""
         return self.shelf.paper(str(_data(event).get("paper", "")))
 
-    def search(self, text: str) -> str:
+    def map(self, now: Talk) -> tuple[Any, str, str]:
+        """The map of the library with the last answer's sources marked, the line above it, its topics."""
+        try:
+            shown = self.maps.map()
+        except CitewiseError as error:
+            return None, render.problem_html(str(error)), ""
+        answer = next((item.answer for item in reversed(now.exchanges) if item.answer), None)
+        places = shown.placed([source.paper.id for source in answer.sources], self.library) if answer else {}
+        figure = PlotData(type="plotly", plot=render.figure_json(shown, answer, places)) if shown.papers else None
+        return figure, render.map_notice_html(shown, len(places)), render.topics_html(shown)
+
+    def search(self, text: str, order: str) -> str:
         """The first page of the papers with these words."""
-        return self.shelf.table(text, "added", 0)
+        return self.shelf.table(text, order, 0)
 
     def summary(self) -> str:
         """One line on the library."""
         return render.summary_html(self.library.count(), self.library.years(), str(self.library.folder))
 
-    def ask_endpoint(self, question: str) -> dict[str, Any]:
-        """Answer a question from the abstracts; each sentence of the text is cited to a sentence of an abstract."""
-        return self.library.ask(question).as_json()
 
-    def search_endpoint(self, question: str, k: int = 10) -> dict[str, Any]:
-        """The papers nearest to a question, best first, each with its nearest sentence."""
-        hits = self.library.search(question, max(1, min(100, k)))
-        return {
-            "question": question,
-            "hits": [
-                {
-                        "rank": hit.rank,
-                        "paper_id": hit.paper.id,
-                        "title": hit.paper.title,
-                        "score": hit.score,
-                        "quote": hit.quote.text,
-                    }
-                for hit in hits
-            ],
-        }  # fmt: skip
+def told(call: Callable[..., Any]) -> Callable[..., Any]:
+    """The call, with errors that are meant for users told to the script that made it."""
+
+    @wraps(call)
+    def telling(*given: Any, **named: Any) -> Any:
+        try:
+            return call(*given, **named)
+        except CitewiseError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    return telling
 
 
 def _drawn(shown: Shown) -> tuple[Any, ...]:
@@ -185,6 +204,14 @@ def _drawn(shown: Shown) -> tuple[Any, ...]:
 def _data(event: gr.EventData) -> dict[str, Any]:
     data = event._data  # what the browser sent; Gradio offers it by attribute only, and names may collide
     return data if isinstance(data, dict) else {}
+
+
+def _number(value: Any, otherwise: Any) -> Any:
+    """A whole number from what a browser sent."""
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return otherwise
 
 
 def _session(request: gr.Request) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import secrets
 import sqlite3
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rag.text import collapse, shorten
 from ui.exchange import Exchange, dumped, loaded
@@ -24,6 +26,14 @@ CREATE TABLE IF NOT EXISTS turns (
   question TEXT NOT NULL, answer TEXT NOT NULL, exchange TEXT NOT NULL,
   PRIMARY KEY (conversation, place)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS feedback (
+  question TEXT NOT NULL,
+  answer_record_json TEXT NOT NULL,     -- see `ui.record.recorded`; its one exchange is the rated one
+  verdict TEXT NOT NULL CHECK (verdict IN ('up', 'down')),
+  note TEXT NOT NULL,
+  at REAL NOT NULL,                     -- seconds since 1970
+  answer TEXT NOT NULL UNIQUE           -- which answer of which conversation, hashed: a second vote replaces the first
+);
 """
 
 
@@ -108,6 +118,23 @@ class History:
         """Forget a conversation."""
         with self._open() as database:
             database.execute("DELETE FROM conversations WHERE id = ? AND owner = ?", (conversation, owner))
+
+    def judge(self, exchange: Exchange, record: dict[str, Any], *, key: str) -> None:
+        """Keep an exchange's rating and remark beside the record of its answer; a rating of 0 takes it back.
+
+        `key` names the place in its conversation. Feedback outlives the conversation that it was given in.
+        """
+        text = exchange.answer.text if exchange.answer else ""
+        answer = hashlib.sha256(f"{key}\n{exchange.question}\n{text}".encode()).hexdigest()
+        with self._open() as database:
+            database.execute("DELETE FROM feedback WHERE answer = ?", (answer,))
+            if exchange.rating:
+                verdict = "up" if exchange.rating > 0 else "down"
+                kept = json.dumps(record, ensure_ascii=False)
+                database.execute(
+                    "INSERT INTO feedback VALUES (?, ?, ?, ?, ?, ?)",
+                    (exchange.question, kept, verdict, exchange.remark, time.time(), answer),
+                )
 
     @contextmanager
     def _open(self) -> Generator[sqlite3.Connection]:

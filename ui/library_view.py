@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import filecmp
+import json
 import logging
 import queue
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rag import CitewiseError
 from ui import render
@@ -21,6 +23,16 @@ logger = logging.getLogger(__name__)
 PAGE = 50
 _ORDERS = ("added", "title", "newest", "upvotes")
 _UPLOADS = "uploads"
+_REPORTS = 20  # kept for saving, the last ones
+
+
+class Given(NamedTuple):
+    """What somebody wants to add: uploaded files, pasted text, a path or address; `replace`: as newer versions."""
+
+    files: Sequence[str] = ()
+    text: str = ""
+    path: str = ""
+    replace: bool = False
 
 
 class Shelf:
@@ -30,6 +42,7 @@ class Shelf:
         self.library = library
         self.local = local
         self._cancels: dict[str, threading.Event] = {}
+        self._reports: dict[str, str] = {}
 
     def table(self, words: str, order: str, offset: int) -> str:
         """One page of the papers."""
@@ -47,26 +60,23 @@ class Shelf:
         """Remove a paper; what became of it."""
         return _guarded(lambda: render.plain("Removed." if self.library.remove([paper_id]) else "It was gone already."))
 
-    def add(self, files: Sequence[str], text: str, path: str, *, session: str) -> Iterator[str]:
+    def add(self, given: Given, *, session: str) -> Iterator[str]:
         """Add papers; progress, then the report, as HTML."""
         if session in self._cancels:
             return
-        wanted = [self._stored(Path(file)) for file in files]
-        if path.strip() and self.local:
-            wanted.append(path.strip())
-        if not wanted and not text.strip():
+        place = given.path.strip() if self.local else ""
+        if not (given.files or place or given.text.strip()):
             yield render.problem_html("Choose one or more files, or paste some abstracts.")
             return
         cancel = self._cancels.setdefault(session, threading.Event())
         told: queue.Queue[Progress | str] = queue.Queue()
-        worker = threading.Thread(target=self._ingest, args=(wanted, text.strip() or None, told, cancel), daemon=True)
+        work = threading.Thread(target=self._ingest, args=(given, place, told, cancel, session), daemon=True)
         try:
             yield render.progress_html("reading", 0, None, 0.0)
-            worker.start()
+            work.start()
             while not isinstance(step := _latest(told), str):
-                yield render.progress_html(
-                    step.stage, step.done, step.completed / step.total if step.total else None, step.rate
-                )
+                share = step.completed / step.total if step.total else None
+                yield render.progress_html(step.stage, step.done, share, step.rate, cancelled=cancel.is_set())
             yield step
         finally:
             self._cancels.pop(session, None)
@@ -76,20 +86,62 @@ class Shelf:
         if event := self._cancels.get(session):
             event.set()
 
+    def report(self, session: str) -> str | None:
+        """The session's last report as JSON, None where there is none."""
+        return self._reports.get(session)
+
     def _ingest(
-        self, paths: list[str], text: str | None, told: queue.Queue[Progress | str], cancel: threading.Event
+        self, given: Given, place: str, told: queue.Queue[Progress | str], cancel: threading.Event, session: str
     ) -> None:
         def work() -> str:
-            report = self.library.ingest(paths, text=text, progress=told.put, should_stop=cancel.is_set)
-            return render.report_html(report.as_json())
+            folder = self.library.folder / _UPLOADS
+            paths = stored([Path(file) for file in given.files], folder, replace=given.replace)
+            report = self.library.ingest(
+                [*paths, place] if place else paths,
+                text=given.text.strip() or None,
+                sync=given.replace and not given.text.strip(),  # all pasted texts are one source
+                progress=told.put,
+                should_stop=cancel.is_set,
+            ).as_json()
+            self._remember(session, json.dumps(report, ensure_ascii=False, indent=2))
+            return render.report_html(report)
 
         told.put(_guarded(work))
 
-    def _stored(self, upload: Path) -> str:
-        """A copy of an upload, kept beside the library by name, so that a changed file updates its papers."""
-        folder = self.library.folder / _UPLOADS
-        folder.mkdir(parents=True, exist_ok=True)
-        return str(shutil.copyfile(upload, folder / upload.name))
+    def _remember(self, session: str, report: str) -> None:
+        self._reports[session] = report
+        for oldest in list(self._reports)[:-_REPORTS]:
+            self._reports.pop(oldest, None)
+
+
+def stored(uploads: Sequence[Path], folder: Path, *, replace: bool = False) -> list[str]:
+    """Copies of uploads in a folder: under their own names, numbered where a name holds something else already.
+
+    With `replace`, what the folder held under a name before gives way; two uploads of one name never do.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    kept: list[Path] = []
+    for upload in uploads:
+        if replace and folder / upload.name not in kept:
+            (folder / upload.name).unlink(missing_ok=True)
+        kept.append(_copied(upload, folder))
+    return [str(place) for place in kept]
+
+
+def _copied(upload: Path, folder: Path) -> Path:
+    ending = "".join(upload.suffixes[-2:]) if upload.suffix == ".gz" else upload.suffix
+    stem = upload.name.removesuffix(ending)
+    number = 1
+    while True:
+        place = folder / (upload.name if number == 1 else f"{stem} ({number}){ending}")
+        try:
+            with place.open("xb") as copy, upload.open("rb") as content:
+                shutil.copyfileobj(content, copy)
+            return place
+        except FileExistsError:
+            if filecmp.cmp(upload, place, shallow=False):
+                return place
+        number += 1
 
 
 def _latest(told: queue.Queue[Any]) -> Any:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from rag.errors import UsageError
 from ui import render
+from ui.endpoints import Endpoints
 from ui.exchange import Talk
-from ui.handlers import Handlers
-from ui.server import SafeHeaders, credentials
+from ui.handlers import Handlers, told
+from ui.server import SafeHeaders, credentials, is_loopback
 
 if TYPE_CHECKING:
     from rag.library import Library
@@ -24,35 +26,56 @@ _AT_ONCE = 32
 _BRIDGE = """
 window.citewiseSend = (name, data) => trigger(name, data);
 ['ask', 'halt', 'restart', 'filter', 'similar', 'rate', 'export', 'kept', 'open', 'alter',
- 'paper', 'remove', 'browse', 'cancel'];
+ 'paper', 'remove', 'browse', 'cancel', 'report', 'draw', 'place'];
 """
 
 
-def serve(library: Library, *, port: int, browser: bool, block: bool = True) -> gr.Blocks:
-    """Open the page, by default until it is stopped. Raises SettingsError where others could come in unasked."""
-    from starlette.middleware import Middleware
+def serve(library: Library, *, port: int, browser: bool = False, mcp: bool = False) -> gr.Blocks:
+    """Open the page, with `mcp` also the tools for agents at /mcp; it is served until `close` is called on the result.
 
+    Raises SettingsError where others could come in unasked, UsageError where the port is taken.
+    """
     host = library.settings.chat.host
     auth = credentials(host)
-    page = build(library)
-    page.queue(default_concurrency_limit=_AT_ONCE).launch(
-        server_name=host,
-        server_port=port or None,
-        inbrowser=browser,
-        share=False,
-        auth=auth,
-        show_error=False,
-        max_file_size=f"{library.settings.chat.max_upload_mb}mb",
-        footer_links=[],
-        ssr_mode=False,
-        run_history=False,
-        enable_monitoring=False,
-        app_kwargs={"middleware": [Middleware(SafeHeaders)]},
-        prevent_thread_lock=not block,
-        quiet=not block,
-        **looks(),
-    )
+    handlers = Handlers(library, local=is_loopback(host) and auth is None)
+    page = build(handlers)
+    try:
+        page.queue(default_concurrency_limit=_AT_ONCE).launch(
+            server_name=host,
+            server_port=port or None,
+            inbrowser=browser,
+            share=False,
+            auth=auth,
+            show_error=False,
+            max_file_size=f"{library.settings.chat.max_upload_mb}mb",
+            footer_links=[],
+            ssr_mode=False,
+            run_history=False,
+            enable_monitoring=False,
+            mcp_server=False,
+            app_kwargs=_application(library, auth, mcp=mcp),
+            prevent_thread_lock=True,
+            quiet=True,
+            **looks(),
+        )
+    except OSError as error:
+        told = f"nothing can listen on {host}:{port}, perhaps because something does already; choose another --port"
+        raise UsageError(told) from error
+    handlers.chat.warm_up()
     return page
+
+
+def _application(library: Library, auth: tuple[str, str] | None, *, mcp: bool) -> dict[str, Any]:
+    """What is laid around Gradio's application: the safe headers and, where wanted, the tools for agents."""
+    from starlette.middleware import Middleware
+
+    layers = [Middleware(SafeHeaders, local=auth is None)]
+    if not mcp:
+        return {"middleware": layers}
+    from ui.agents import Tools, lifespan, tools_server
+
+    server = tools_server(library, host=library.settings.chat.host)
+    return {"middleware": [*layers, Middleware(Tools, server=server, auth=auth)], "lifespan": lifespan(server)}
 
 
 def looks() -> dict[str, Any]:
@@ -82,9 +105,8 @@ def _serif() -> str:
     return faces
 
 
-def build(library: Library) -> gr.Blocks:
-    """The page over one library. Each browser tab has its own conversation."""
-    handlers = Handlers(library)
+def build(handlers: Handlers) -> gr.Blocks:
+    """The page. Each browser tab has its own conversation."""
     at = SimpleNamespace()  # the components, by name
     with gr.Blocks(title="Citewise", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
         at.bridge = gr.HTML("", elem_id="bridge", js_on_load=_BRIDGE, visible="hidden")
@@ -106,6 +128,7 @@ def build(library: Library) -> gr.Blocks:
                         )  # fmt: skip
                         at.go = gr.Button("Ask", elem_id="go", variant="primary", scale=0, min_width=72)
             gr.HTML(render.side_html(), elem_id="side")
+        at.order = gr.State("added")
         at.similar = gr.HTML("", elem_id="similar", visible="hidden")
         at.saved = gr.JSON({}, elem_id="saved", visible="hidden")
         with gr.Row(elem_id="library-view"):
@@ -122,21 +145,35 @@ def build(library: Library) -> gr.Blocks:
                 )
                 at.pasted = gr.Textbox(label="Or pasted text", lines=3, max_lines=10, elem_id="pasted")
                 at.path = gr.Textbox(label="Or a file, folder or address", visible=handlers.shelf.local, elem_id="path")
+                at.newer = gr.Checkbox(
+                    label="Newer versions of files added before: drop what they no longer hold", elem_id="newer"
+                )
                 at.add = gr.Button("Add to the library", elem_id="add")
                 at.report = gr.HTML("", elem_id="report")
+        with gr.Row(elem_id="map-view"):
+            with gr.Column(elem_id="map-main", scale=3):
+                at.map_notice = gr.HTML("", elem_id="map-notice")
+                at.map = gr.Plot(elem_id="map", show_label=False, container=False, buttons=[])
+            with gr.Column(elem_id="map-side", scale=1, min_width=320):
+                at.map_paper, at.topics = gr.HTML("", elem_id="map-paper"), gr.HTML("", elem_id="topics")
         with gr.Column(elem_id="drawer"):
             at.looked_for = gr.Textbox(
                 elem_id="looked-for", label="Search conversations", placeholder="Search conversations…", container=False
             )
             at.kept = gr.HTML(elem_id="kept")
-        gr.api(handlers.ask_endpoint, api_name="ask")  # first: later events of the same name get a number
-        gr.api(handlers.search_endpoint, api_name="search")
+        calls = Endpoints(handlers.library)
+        gr.api(told(calls.ask), api_name="ask")  # first: later events of the same name get a number
+        gr.api(told(calls.search), api_name="search")
         _wire_conversation(page, at, handlers)
         _wire_library(at, handlers)
     return page
 
 
+_SAVE = "(file) => window.citewiseSave(file)"
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+_EACH: dict[str, Any] = {**_PRIVATE, "trigger_mode": "multiple"}  # a click is not lost while one is under way
+# Quick clicks that build on each other: none is dropped, and each sees what the one before it did.
+_IN_TURN: dict[str, Any] = {**_PRIVATE, "trigger_mode": "multiple", "concurrency_limit": 1}
 
 
 def _wire_conversation(page: gr.Blocks, at: SimpleNamespace, on: Handlers) -> None:
@@ -147,16 +184,14 @@ def _wire_conversation(page: gr.Blocks, at: SimpleNamespace, on: Handlers) -> No
     at.bridge.ask(on.ask_by, [at.talk], [*conversation, at.chips], **_PRIVATE)
     at.bridge.halt(on.stop, None, None, queue=False, **_PRIVATE)
     at.bridge.restart(on.new, [at.talk], conversation, **_PRIVATE)
-    at.bridge.filter(on.narrow, [at.talk], [at.talk, at.chips, at.menu], **_PRIVATE)
-    at.bridge.similar(on.similar, None, at.similar, **_PRIVATE)
-    at.bridge.rate(on.rate, [at.talk], [at.talk], **_PRIVATE)
-    at.bridge.export(on.export, [at.talk], at.saved, **_PRIVATE).then(
-        None, at.saved, None, js="(file) => window.citewiseSave(file)"
-    )
+    at.bridge.filter(on.narrow, [at.talk], [at.talk, at.chips, at.menu], **_IN_TURN)
+    at.bridge.similar(on.similar, None, at.similar, **_EACH)
+    at.bridge.rate(on.rate, [at.talk], [at.talk], **_IN_TURN)
+    at.bridge.export(on.export, [at.talk], at.saved, **_PRIVATE).then(None, at.saved, None, js=_SAVE)
     at.bridge.kept(on.listed, [at.looked_for, at.talk], at.kept, **_PRIVATE)
-    at.looked_for.input(on.listed, [at.looked_for, at.talk], at.kept, trigger_mode="always_last", **_PRIVATE)
+    at.looked_for.change(on.listed, [at.looked_for, at.talk], at.kept, trigger_mode="always_last", **_PRIVATE)
     at.bridge.alter(on.alter, [at.looked_for, at.talk], at.kept, **_PRIVATE)
-    at.bridge.open(on.open_by, [at.talk], conversation, **_PRIVATE)
+    at.bridge.open(on.open_by, [at.talk], conversation, **_EACH)
     page.load(on.arrive, [at.talk], [*conversation, at.summary, at.menu, at.table], **_PRIVATE).then(
         on.first_page, [at.talk], at.finished, **_PRIVATE
     )
@@ -164,8 +199,13 @@ def _wire_conversation(page: gr.Blocks, at: SimpleNamespace, on: Handlers) -> No
 
 def _wire_library(at: SimpleNamespace, on: Handlers) -> None:
     at.bridge.cancel(on.cancel, None, None, queue=False, **_PRIVATE)
-    at.bridge.paper(on.paper, None, at.detail, **_PRIVATE)
-    at.bridge.browse(on.browse, [at.words], at.table, **_PRIVATE)
-    at.words.input(on.search, at.words, at.table, trigger_mode="always_last", **_PRIVATE)
-    at.bridge.remove(on.remove, [at.words], [at.detail, at.summary, at.table], **_PRIVATE)
-    at.add.click(on.add_papers, [at.files, at.pasted, at.path], [at.report, at.summary, at.menu, at.table], **_PRIVATE)
+    at.bridge.draw(on.map, [at.talk], [at.map, at.map_notice, at.topics], **_PRIVATE)
+    at.bridge.place(on.paper, None, at.map_paper, **_EACH)
+    at.bridge.paper(on.paper, None, at.detail, **_EACH)
+    at.bridge.browse(on.browse, [at.words], [at.table, at.order], **_EACH)
+    at.words.change(on.search, [at.words, at.order], at.table, trigger_mode="always_last", **_PRIVATE)
+    at.bridge.remove(on.remove, [at.words], [at.detail, at.summary, at.table], **_EACH)
+    given = [at.files, at.pasted, at.path, at.newer]
+    changed = [at.report, at.summary, at.menu, at.table, at.finished]
+    at.add.click(on.add_papers, [*given, at.talk], [*changed, *given], **_PRIVATE)
+    at.bridge.report(on.report, None, at.saved, **_PRIVATE).then(None, at.saved, None, js=_SAVE)

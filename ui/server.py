@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -24,23 +25,46 @@ _HEADERS = {
 }
 _WEAK = {"admin", "password", "citewise", "letmein", "changeme", "123456789012", "passwordpassword"}
 _SHORTEST = 12
+_PORT = re.compile(r":\d+$")
 
 
 class SafeHeaders:
-    """ASGI middleware that adds the policy to every response."""
+    """ASGI middleware that adds the policy to every response.
 
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+    With `local`, a request must name this machine: else a web page elsewhere could point a name of its own here and
+    then ask as if from the page (DNS rebinding).
+    """
+
+    def __init__(self, app: Callable[..., Awaitable[None]], *, local: bool = False) -> None:
         self._app = app
+        self._local = local
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass a request on, and its response back with the headers added."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif self._local and not _names_this_machine(scope):
+            await _misdirected(scope, receive, send)
+        else:
 
-        async def tell(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *_HEADERS.items()]
-            await send(message)
+            async def tell(message: Any) -> None:
+                if message["type"] == "http.response.start":
+                    message["headers"] = [*message.get("headers", []), *_HEADERS.items()]
+                await send(message)
 
-        await self._app(scope, receive, tell if scope["type"] == "http" else send)
+            await self._app(scope, receive, tell)
+
+
+def _names_this_machine(scope: Any) -> bool:
+    host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+    return is_loopback(host.rpartition(":")[0].strip("[]") if _PORT.search(host) else host.strip("[]"))
+
+
+async def _misdirected(scope: Any, receive: Any, send: Any) -> None:
+    from starlette.responses import PlainTextResponse
+
+    told = "this page is for 127.0.0.1 or localhost; set CITEWISE_USER and CITEWISE_PASSWORD to serve other names"
+    await PlainTextResponse(told, 421)(scope, receive, send)
 
 
 def is_loopback(host: str) -> bool:

@@ -193,6 +193,13 @@ def cold(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def chat(options: argparse.Namespace) -> dict[str, Any]:
+    """The chat page over the full library."""
+    from eval.bench.chat_page import measure
+
+    return measure(options.folder / "library", _questions(options))
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "ingest": ingest,
     "plain": plain,
@@ -200,6 +207,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "agreement": agreement,
     "adding": adding,
     "cold": cold,
+    "chat": chat,
 }
 
 

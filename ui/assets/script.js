@@ -12,7 +12,7 @@
     const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href: css });
     document.head.append(link);  // the fonts
     katex.sheet = new CSSStyleSheet();
-    katex.sheet.replaceSync((await (await fetch(css)).text()).replace(/@font-face\{[^}]*\}/g, ""));
+    katex.sheet.replaceSync((await (await fetch(css)).text()).replace(/@font-face\{[^}]*\}/g, "").replace(/\.gradio-container-[\w-]+\s+/g, ""));  // Gradio's prefix does not reach in here
     return (await import(new URL(js, document.baseURI))).default;
   })());
   customElements.define("x-tex", class extends HTMLElement {
@@ -49,7 +49,7 @@
     card.open = true;
     const marks = all("mark", card), own = marks.filter((mark) => sentence === undefined || mark.dataset.for.split(" ").includes(sentence));
     all("mark", shown).forEach((mark) => mark.classList.toggle("strong", own.includes(mark)));
-    const target = own[0] ?? card, top = card.offsetTop - 12;
+    const target = own[0] ?? card, top = card.offsetTop - 12 - $(".close", panel()).offsetHeight;
     const low = target.offsetTop + target.offsetHeight > top + panel().clientHeight;
     panel().scrollTo({ top: low ? target.offsetTop - panel().clientHeight / 3 : top, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
   }
@@ -64,8 +64,11 @@
     document.body.dataset.view = name;
     all("nav [data-view]").forEach((item) => item.dataset.view === name ? item.setAttribute("aria-current", "page") : item.removeAttribute("aria-current"));
     drawer(false); closeSide();
+    if (name === "map") { $("#map-view")?.classList.add("drawing"); send("draw"); }
   }
-  const running = (yes) => { document.body.classList.toggle("running", yes); const go = $("#go"); if (go) go.textContent = yes ? "Stop" : "Ask"; };
+  // For those who do not see the answer come.
+  const say = (words) => { const said = $("#said"); if (said && said.textContent !== words) said.textContent = words; };
+  const running = (yes) => { if (yes) say("Searching the abstracts"); document.body.classList.toggle("running", yes); const go = $("#go"); if (go) go.textContent = yes ? "Stop" : "Ask"; };
   const stop = () => send("halt");
   function setTheme(dark) { document.body.classList.toggle("dark", dark); document.documentElement.style.colorScheme = dark ? "dark" : "light"; }
 
@@ -112,8 +115,10 @@
     rate: (data, button) => {
       const on = button.getAttribute("aria-pressed") !== "true";
       all('[data-do="rate"]', button.parentElement).forEach((other) => other.setAttribute("aria-pressed", String(on && other === button)));
-      const remark = on && data.rating === "-1" ? prompt("What was wrong? (optional)") ?? "" : "";
-      send("rate", { ...data, rating: on ? data.rating : "0", remark });
+      send("rate", { ...data, rating: on ? data.rating : "0", remark: "" });
+      const form = $(".remark", button.closest(".turn"));
+      form.hidden = !on; form.remark.value = "";
+      if (on) form.remark.focus();
     },
     only: (data) => { send("filter", data); view("ask"); box()?.focus(); },
     exclude: (data) => { send("filter", data); view("ask"); },
@@ -127,11 +132,13 @@
     delete: (data) => { if (confirm("Delete this conversation?")) send("alter", data); },
     dark: () => { const dark = !document.body.classList.contains("dark"); setTheme(dark); localStorage.setItem("citewise-theme", dark ? "dark" : "light"); },
     "close-side": closeSide,
+    "map-paper": (data) => { send("place", data); $("#map-paper")?.scrollIntoView({ block: "nearest" }); },
     paper: (data) => { send("paper", data); $("#shelf")?.scrollIntoView({ block: "nearest" }); },
     remove: (data) => { if (confirm(`Remove “${data.title}” from the library?`)) send("remove", data); },
-    sort: (data) => { ordering.order = data.order; send("browse", { ...ordering, offset: "0" }); },
+    sort: (data) => { ordering.order = ordering.order === data.order ? "added" : data.order; send("browse", { ...ordering, offset: "0" }); },
     page: (data) => send("browse", { ...ordering, ...data }),
-    "cancel-ingest": () => send("cancel"),
+    report: () => send("report"),
+    "cancel-ingest": (_, button) => { button.disabled = true; button.textContent = "Cancelling…"; send("cancel"); },
   };
   document.addEventListener("click", (event) => {
     const target = event.target;
@@ -175,7 +182,15 @@
     const form = event.target.closest(".filter-form");
     if (form) send("filter", chosen(form));
   });
-  document.addEventListener("submit", (event) => { if (event.target.closest(".filter-form")) event.preventDefault(); });
+  document.addEventListener("submit", (event) => {
+    const form = event.target.closest(".filter-form, .remark");
+    if (!form) return;
+    event.preventDefault();
+    if (!form.matches(".remark")) return;
+    const vote = $('[data-do="rate"][aria-pressed="true"]', form.closest(".turn"));
+    if (vote) send("rate", { turn: form.dataset.turn, rating: vote.dataset.rating, remark: form.remark.value });
+    form.hidden = true; vote?.focus();
+  });
 
   document.addEventListener("keydown", (event) => {
     const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName ?? "");
@@ -187,9 +202,16 @@
     else if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) { event.preventDefault(); view("ask"); box()?.focus(); }
   }, true);
 
+  let answered = 0;
   function settled() {
     const live = $("#live .turn"), list = $("#finished .turns");
     running(Boolean(live));
+    const turns = all("#finished .turn").length;
+    if (!live && turns > answered) {
+      const newest = all("#finished .turn").at(-1);
+      say($(".abstained", newest) ? "The abstracts do not answer this" : $(".problem", newest) ? "Something went wrong" : "The answer is there");
+    }
+    answered = turns;
     const last = live ?? all("#finished .turn").at(-1);
     document.body.classList.toggle("begun", Boolean(last));
     if (last) show(last); else if (panel()) { $(".shown", panel()).replaceChildren(); looked = null; }
@@ -203,7 +225,7 @@
     }
   }
   function begin() {
-    const parts = ["#finished", "#live", "#similar"].map((name) => $(name));
+    const parts = ["#finished", "#live", "#similar", "#map", "#map-notice"].map((name) => $(name));
     if (parts.some((part) => !part) || !panel()) return void setTimeout(begin, 50);
     const theme = localStorage.getItem("citewise-theme");
     if (theme) setTheme(theme === "dark");
@@ -216,6 +238,15 @@
       const found = $("#similar h2");
       if (found) { const root = found.parentElement; $(".shown", panel()).replaceChildren(...[...root.childNodes].map((node) => node.cloneNode(true))); looked = null; panel().scrollTo({ top: 0 }); }
     }).observe(parts[2], { childList: true, subtree: true, characterData: true });
+    // Gradio makes a new plot for each figure; its points carry the ids of their papers.
+    new MutationObserver(() => {
+      const plot = $("#map .js-plotly-plot");
+      if (plot?.on && !plot.dataset.heard) {
+        plot.dataset.heard = "yes";
+        plot.on("plotly_click", ({ points }) => actions["map-paper"]({ paper: points[0].customdata }));
+      }
+    }).observe($("#map"), { childList: true, subtree: true });
+    new MutationObserver(() => $("#map-view").classList.remove("drawing")).observe($("#map-notice"), { childList: true, subtree: true, characterData: true });
     settled();
   }
   document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", begin) : begin();

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from rag import Answer, Filters, Hit, Sentence
 from ui.exchange import Exchange
 from ui.render.filters import heard_html
+from ui.render.frame import exports_html
 from ui.render.sources import evidence_html, reading_html
 from ui.render.text import attribute, counted, plain
 
@@ -72,6 +73,11 @@ _EMPTY = (
     '<p><button type="button" class="main" data-view="library">Add papers</button></p>'
     '<p class="quiet">or in a terminal: <code>citewise ingest PATH…</code></p></section>'
 )
+
+
+def broken_html(message: str) -> str:
+    """The first page of a library that cannot be used."""
+    return f'<section class="welcome"><h2>This library cannot be used.</h2>{problem_html(message)}</section>'
 
 
 def problem_html(message: str) -> str:
@@ -172,21 +178,27 @@ def _footer(answer: Answer, exchange: Exchange, number: int) -> str:
         f"{answer.timings.get('total', 0.0):.2f} s",
     ]
     if answer.usage:
-        parts.append(f"{sum(answer.usage.values()):,} tokens")
+        parts.append(_tokens(answer.usage))
+    if exchange.cost is not None:
+        parts.append(f"${exchange.cost:.2g}" if 0 < exchange.cost < 0.01 else f"${exchange.cost:.2f}")
     weak = sum(not sentence.supported for sentence in answer.sentences)
     if weak:
         parts.append(f"{counted(weak, 'sentence')} unsupported")
-    made = " · ".join(f"<span>{plain(part)}</span>" for part in parts)
-    return f'<footer class="made">{made}{_tools(exchange, number)}</footer>'
+    made = "".join(f"<span>{plain(part)}</span>" for part in parts)
+    return f'<footer class="made"><span class="facts">{made}</span>{_tools(exchange, number)}</footer>'
+
+
+def _tokens(usage: Mapping[str, int]) -> str:
+    """How many tokens a model read and wrote."""
+    both = {"prompt", "completion"} <= usage.keys()
+    parts = f" ({usage['prompt']:,} read, {usage['completion']:,} written)" if both else ""
+    return f"{sum(usage.values()):,} tokens{parts}"
 
 
 def _tools(exchange: Exchange, number: int) -> str:
     count = len(exchange.answer.sources) if exchange.answer else 0
     shown = f'<button type="button" data-do="sources">{counted(count, "source")}</button>' if count else ""
-    saved = "".join(
-        f'<button type="button" data-do="export" data-turn="{number}" data-format="{kind}">{words}</button>'
-        for kind, words in (("md", "Markdown"), ("bib", "BibTeX"), ("ris", "RIS"), ("json", "JSON record"))
-    )
+    saved = exports_html(number)
     votes = "".join(
         f'<button type="button" data-do="rate" data-turn="{number}" data-rating="{value}"'
         f' aria-pressed="{"true" if exchange.rating == value else "false"}">{words}</button>'
@@ -194,5 +206,15 @@ def _tools(exchange: Exchange, number: int) -> str:
     )
     return (
         f'<span class="tools">{shown}<button type="button" data-do="copy">Copy</button>'
-        f'<details class="menu"><summary>Export</summary><div>{saved}</div></details>{votes}</span>'
+        f"{saved}{votes}</span>{_remark(exchange, number)}"
+    )
+
+
+def _remark(exchange: Exchange, number: int) -> str:
+    """A line for what was good or wrong, which appears with a vote."""
+    hidden = "" if exchange.remark else " hidden"
+    return (
+        f'<form class="remark" data-turn="{number}"{hidden}><input type="text" maxlength="2000" name="remark"'
+        f' value="{attribute(exchange.remark)}" placeholder="What was good, or wrong? (optional)"'
+        ' aria-label="What was good, or wrong?"><button type="submit">Keep</button></form>'
     )

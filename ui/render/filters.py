@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import PurePath
 
 from rag import Filters
+from rag.text import shorten
 from ui.render.text import attribute, counted, plain
 
+_LONGEST = 44  # characters of a title in a chip
 _MOST = 40  # venues or sources in the menu
 
 
@@ -68,7 +70,7 @@ def _years(years: Mapping[int, int], filters: Filters) -> str:
     )
     said = f"{ends[0][0]} – {ends[1][0]}"
     legend = f"<legend>Years <output>{said}</output></legend>"
-    return f'<fieldset class="years">{legend}<div class="bars">{bars}</div>{ranges}</fieldset>'
+    return f'<fieldset class="years">{legend}<div class="bars">{bars}</div><div class="ends">{ranges}</div></fieldset>'
 
 
 def _choices(name: str, legend: str, counts: Mapping[str, int], chosen: tuple[str, ...]) -> str:
@@ -95,6 +97,12 @@ def _short(name: str, value: str) -> str:
     return PurePath(value).name or value if name == "sources" else value
 
 
+def _named(title: str) -> str:
+    """A title in short: what stands before its colon says enough."""
+    head, colon, _ = title.partition(":")
+    return head if colon and len(head) <= _LONGEST else shorten(title, _LONGEST)
+
+
 def _chip(words: str, data: str) -> str:
     cross = '<span aria-hidden="true">×</span>'
     return f'<button type="button" class="chip" {data} title="Remove this filter">{plain(words)}{cross}</button>'
@@ -113,6 +121,6 @@ def _said(filters: Filters, titles: Mapping[str, str]) -> list[tuple[str, str, s
         said += [(name, value, f"{label}{_short(name, value)}") for value in getattr(filters, name)]
     if filters.has_code is not None:
         said.append(("has_code", "", "with code" if filters.has_code else "without code"))
-    said += [("only", paper, f"only {titles.get(paper, paper)}") for paper in filters.only]
-    said += [("exclude", paper, f"not {titles.get(paper, paper)}") for paper in filters.exclude]
+    said += [("only", paper, f"only {_named(titles.get(paper, paper))}") for paper in filters.only]
+    said += [("exclude", paper, f"not {_named(titles.get(paper, paper))}") for paper in filters.exclude]
     return said

@@ -11,6 +11,8 @@ from rag import Paper
 from ui.history import Kept
 from ui.render.text import attribute, counted, links, people, plain
 
+_CANCEL = '<button type="button" data-do="cancel-ingest">Cancel</button>'
+_CANCELLING = '<button type="button" disabled>Cancelling…</button>'
 _MOST = 500  # rows of a report
 
 
@@ -27,7 +29,13 @@ def table_html(papers: Sequence[Paper], *, total: int, offset: int, order: str) 
     rows = "".join(_row(paper) for paper in papers)
     head = "".join(
         f'<th scope="col"{_sorted(key, order)}>{_heading(words, key)}</th>'
-        for words, key in (("Title", "title"), ("Authors", ""), ("Date", "newest"), ("Venue", ""), ("Links", ""))
+        for words, key in (
+            ("Title", "title"),
+            ("Authors", ""),
+            ("Date", "newest"),
+            ("Venue", ""),
+            ("Links", ""),
+        )
     )
     return (
         f'<table class="papers"><caption class="unseen">Papers of the library</caption><thead><tr>{head}</tr></thead>'
@@ -62,14 +70,14 @@ def _pager(shown: int, total: int, offset: int) -> str:
     return f'<p class="pager"><span>{offset + 1:,}–{offset + shown:,} of {total:,}</span>{buttons}</p>'
 
 
-def progress_html(stage: str, done: int, share: float | None, rate: float) -> str:
-    """How far an ingest is; `share` in 0..1, None where it cannot be known."""
+def progress_html(stage: str, done: int, share: float | None, rate: float, *, cancelled: bool = False) -> str:
+    """How far an ingest is; `share` in 0..1, None where it cannot be known. A cancelled one finishes its batch."""
     width = 0 if share is None else round(100 * min(1.0, share))
     told = f"{stage.capitalize()}: {counted(done, 'paper')}" + (f", {rate:,.0f} a second" if rate else "")
     return (
         f'<div class="progress" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{width}"'
         f' aria-label="{attribute(told)}"><i style="width:{width}%"></i></div>'
-        f'<p class="quiet">{plain(told)}</p><p><button type="button" data-do="cancel-ingest">Cancel</button></p>'
+        f'<p class="quiet">{plain(told)}</p><p>{_CANCELLING if cancelled else _CANCEL}</p>'
     )
 
 
@@ -80,17 +88,29 @@ def report_html(report: Mapping[str, Any]) -> str:
         for name in ("parsed", "added", "updated", "unchanged", "removed")
         if report.get(name) or name in {"parsed", "added"}
     )
-    merged = [f"{item['title']} — {item['reason']}" for item in report["duplicates"]]
-    refused = [f"{_place(item)}: {item['reason']}" for item in report["rejected"]]
-    notices = [f"{_place(item)}: {item['message']}" for item in report.get("notices", [])]
-    formats = [f"{PurePath(path).name or path}: {name}" for path, name in report.get("formats", {}).items()]
+    merged = [_merged(item) for item in report["duplicates"][:_MOST]]
+    refused = [plain(f"{_place(item)}: {item['reason']}") for item in report["rejected"][:_MOST]]
+    notices = [plain(f"{_place(item)}: {item['message']}") for item in report.get("notices", [])[:_MOST]]
+    formats = [plain(f"{PurePath(path).name or path}: {name}") for path, name in report.get("formats", {}).items()]
     stopped = '<p class="note">Cancelled: what was read until then is kept.</p>' if report.get("stopped") else ""
     return (
         f'<div class="report" role="status">{stopped}<dl>{counts}</dl>'
-        f"{_listed('rejected', refused, True)}{_listed('merged', merged, False)}{_listed('notices', notices, False)}"
-        f"{_listed('formats', formats, False)}"
-        f'<p class="quiet">{report["seconds"]:.1f} s</p></div>'
+        f"{_listed('rejected', refused, len(report['rejected']), opened=True)}"
+        f"{_listed('merged', merged, len(report['duplicates']))}"
+        f"{_listed('notices', notices, len(report.get('notices', [])))}{_listed('formats', formats, len(formats))}"
+        f'<p class="quiet">{report["seconds"]:.1f} s</p>'
+        '<p class="actions"><button type="button" data-do="report">Save the full report</button></p></div>'
     )
+
+
+def _merged(item: Mapping[str, Any]) -> str:
+    """A record that was merged, why, and the way to the paper that it joined."""
+    into = (
+        f' <button type="button" class="plain" data-do="paper" data-paper="{attribute(item["kept"])}">open</button>'
+        if item.get("kept")
+        else ""
+    )
+    return f"{plain(item['title'])} — {plain(item['reason'])}{into}"
 
 
 def _place(item: Mapping[str, Any]) -> str:
@@ -98,14 +118,14 @@ def _place(item: Mapping[str, Any]) -> str:
     return f"{name}, line {item['line']}" if item["line"] else name
 
 
-def _listed(name: str, rows: Sequence[str], opened: bool) -> str:
-    if not rows:
+def _listed(name: str, rows: Sequence[str], total: int, *, opened: bool = False) -> str:
+    """Rows of HTML under a heading that says how many there are in all."""
+    if not total:
         return ""
-    items = "".join(f"<li>{plain(row)}</li>" for row in rows[:_MOST])
-    more = f"<li>and {len(rows) - _MOST:,} more</li>" if len(rows) > _MOST else ""
-    return (
-        f"<details{' open' if opened else ''}><summary>{len(rows):,} {name}</summary><ul>{items}{more}</ul></details>"
-    )
+    words = counted(total, name[:-1]) if name.endswith("s") else f"{total:,} {name}"
+    items = "".join(f"<li>{row}</li>" for row in rows)
+    more = f"<li>and {total - len(rows):,} more, in the full report</li>" if total > len(rows) else ""
+    return f"<details{' open' if opened else ''}><summary>{words}</summary><ul>{items}{more}</ul></details>"
 
 
 def conversations_html(kept: Sequence[Kept], current: str | None, *, searching: bool) -> str:

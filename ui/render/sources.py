@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import PurePath
 
 from rag import Answer, Citation, Hit, Paper, Source
 from ui.render.text import attribute, counted, facts, links, plain
@@ -43,7 +44,7 @@ def paper_html(paper: Paper) -> str:
         ("Date", paper.date_text or ""),
         ("Keywords", ", ".join(paper.keywords)),
         ("Upvotes", f"{paper.upvotes:,}" if paper.upvotes is not None else ""),
-        ("Read from", "; ".join(f"{source.path}, line {source.line}" for source in paper.sources[:5])),
+        ("Read from", "; ".join(f"{_name(source.path)}, line {source.line}" for source in paper.sources[:5])),
     ]
     known = "".join(f"<dt>{name}</dt><dd>{plain(value)}</dd>" for name, value in rows if value)
     remove = (
@@ -55,6 +56,11 @@ def paper_html(paper: Paper) -> str:
         f'<p class="abstract">{plain(paper.abstract) or "No abstract."}</p>'
         f'<p class="links">{links(paper)}</p><p class="actions">{_actions(paper)}{remove}</p>'
     )
+
+
+def _name(path: str) -> str:
+    """The file's name: where it lies is nobody's business who looks at the page from elsewhere."""
+    return path if "://" in path else PurePath(path).name or path
 
 
 def _card(source: Source, own: Sequence[Citation], best: float) -> str:

@@ -1,0 +1,79 @@
+"""The record of an answer: all that is needed to ask again, and to see whether the same comes out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from ui.exchange import Exchange, plain
+
+if TYPE_CHECKING:
+    from rag import Answer, Paper
+    from rag.settings import Settings
+
+FORMAT = 1
+
+
+def recorded(exchanges: Sequence[Exchange], settings: Settings, *, first: int = 0) -> dict[str, Any]:
+    """The exchanges from `first` on, ready for JSON; `before` are those that follow-up questions lean on.
+
+    Each has `question`, `filters` (as set on the page), `answer` (as `citewise ask --json` prints it, None where there
+    is none), `passages` (the quoted stretches of abstracts, with their hashes), `papers` (the sources, with the hash
+    of title and abstract) and `exchange` (everything, papers included).
+    """
+    return {
+        "format": FORMAT,
+        "citewise": _version(),
+        "settings": settings.model_dump(mode="json", exclude={"library", "chat"}),
+        "before": [plain(item) for item in exchanges[:first]],
+        "exchanges": [_one(item) for item in exchanges[first:]],
+    }
+
+
+def _one(item: Exchange) -> dict[str, Any]:
+    answer = item.answer
+    return {
+        "question": item.question,
+        "filters": asdict(item.given),
+        "answer": answer.as_json() if answer else None,
+        "passages": passages(answer) if answer else [],
+        "papers": [{"id": source.paper.id, "sha256": paper_hash(source.paper)} for source in answer.sources]
+        if answer
+        else [],
+        "exchange": plain(item),
+    }
+
+
+def passages(answer: Answer) -> list[dict[str, Any]]:
+    """The stretches of abstracts that the answer quotes, each once, with a hash of the text."""
+    found = {
+        (item.paper_id, item.start, item.end): {
+            "marker": item.marker,
+            "paper_id": item.paper_id,
+            "start": item.start,
+            "end": item.end,
+            "text": item.quote,
+            "sha256": _hash(item.quote),
+        }
+        for item in answer.citations
+    }
+    return list(found.values())
+
+
+def paper_hash(paper: Paper) -> str:
+    """A hash that changes when title or abstract do."""
+    return _hash(f"{paper.title}\n{paper.abstract}")
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _version() -> str:
+    try:
+        return version("citewise")
+    except PackageNotFoundError:
+        return "unknown"
