@@ -59,7 +59,8 @@ def _guarded(name: str, look: Callable[[], Iterator[Check]]) -> list[Check]:
     try:
         found.extend(look())
     except CitewiseError as error:
-        found.append(Check(name, ok=False, message=str(error), remedy=_REBUILD if name == "indexes" else None))
+        mends = name == "indexes" and "check its permissions" not in str(error)
+        found.append(Check(name, ok=False, message=str(error), remedy=_REBUILD if mends else None))
     return found
 
 
@@ -84,7 +85,7 @@ def _folder(folder: Path) -> Check:
     else:
         ok = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
         message = f"{folder}" if ok else f"{folder} is not a folder that you may write in"
-    return Check("folder", ok=ok, message=message, remedy=None if ok else "citewise --library ANOTHER_FOLDER …")
+    return Check("folder", ok=ok, message=message, remedy=None if ok else "any command with --library ANOTHER_FOLDER")
 
 
 def _space(folder: Path) -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
+# "In contrast to X" says nothing about contrastive learning.
+_CONNECTIVE = re.compile(r"\b(?:in|by)\s+(?:sharp\s+|stark\s+)?contrast\b|\bon the other hand\b", re.IGNORECASE)
 _MOST_WORDS = 50_000
 _ALIKE = 0.9
 
@@ -54,13 +57,14 @@ class Viewer:
         import numpy as np
 
         title = "" if paper.untitled else paper.title
-        bodies = [{*text.content_words(title), *text.content_words(item.text)} for item in sentences]
+        told = [_CONNECTIVE.sub(" ", item.text) for item in sentences]
+        bodies = [{*text.content_words(title), *text.content_words(body)} for body in told]
         words = sorted(set[str]().union(*bodies))
         place = {word: at for at, word in enumerate(words)}
         near = self._nearness(terms, words)
         nothing = np.zeros(len(terms), dtype=np.float32)
         soft = [near[:, [place[word] for word in body]].max(axis=1) if body else nothing for body in bodies]
-        stems = [stem_set(item.text) | stem_set(title) for item in sentences]
+        stems = [stem_set(body) | stem_set(title) for body in told]
         hard = np.array([[term.stem in found for term in terms] for found in stems], dtype=np.float32)
         best = np.maximum(np.stack(soft), hard).astype(np.float32)
         return View(paper, tuple(sentences), hard.max(axis=0), best.max(axis=0), hard, best)
@@ -87,6 +91,20 @@ class Viewer:
         if new:
             self._words.update(zip(new, self._encoder.encode(new, side="passage"), strict=True))
         return np.stack([self._words[word] for word in words])
+
+
+def joined_views(one: View, other: View) -> View:
+    """Two papers seen as if they were one, which goes by the name of the first."""
+    import numpy as np
+
+    return View(
+        one.paper,
+        (*one.sentences, *other.sentences),
+        np.maximum(one.hard, other.hard),
+        np.maximum(one.soft, other.soft),
+        np.vstack([one.sentence_hard, other.sentence_hard]),
+        np.vstack([one.sentence_soft, other.sentence_soft]),
+    )
 
 
 def letters_alike(one: str, other: str) -> bool:

@@ -124,12 +124,15 @@ _NO_KIND = {
     "reason": "gives no reason for it",
 }
 _FAR = 0.6
+_OF_RECORD = frozenset("wrote write written authored posted published released year date venue upvotes".split())
 
 
 def _reason(nearest: Closest, understanding: Understanding) -> str:
     """What is missing; every phrase states only what was checked, word by word."""
     names = {text.stem(part) for name in understanding.names for part in text.normalised_title(name).split()}
     unknown = [term for term in nearest.uncovered if term.frequency == 0]
+    if unknown and all(term.word in _OF_RECORD for term in unknown):
+        return "who wrote a paper, when and where stands in its record, not in its abstract; ask for that on its own"
     if unknown:
         return f"none of the abstracts mentions {_listed(unknown, understanding, names)}"
     paper = f"the nearest paper, “{text.shorten(nearest.paper.title, 80)}”,"

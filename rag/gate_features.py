@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rag import text
 from rag.answers import Hit
-from rag.coverage import View, Viewer, closest
+from rag.coverage import View, Viewer, closest, joined_views
 from rag.evidence import ScoredSentence, Term, background, idf, question_terms, term_weight
 from rag.interfaces import Encoder, WordStatistics
 from rag.kinds import asked_for, holds, number_near
@@ -26,8 +27,8 @@ FEATURES = tuple(
     """closest_cosine top3_cosine paper_hard paper_soft sentence_hard best_sentence_soft plain_hard plain_soft
     plain_sentence_soft most_unsaid most_unsaid_hard most_unsaid_sentence unsaid_name unsaid_head unsaid_light
     unsaid_common left residual residual_any unknown_words name_missing has_name head_soft head_sentence_soft
-    head_by_kind number_head_unsaid number_near_head asks_name dense_best lexical_share lexical_margin
-    length""".split()
+    head_by_kind number_head_unsaid number_near_head asks_name asks_yes_no asks_open dense_best lexical_share
+    lexical_margin length unsaid_share unsaid_last unsaid_end names_nowhere""".split()
 )
 """The names of the features, in the order of the model's columns."""
 
@@ -56,6 +57,21 @@ _LIGHT = """
     trust try turn type understand useful useless usual value vary want watch way weak well whole win within
     wonder word work world worse worst wrong year
 """
+# Words by which a question asks for several papers side by side.
+_GATHERING = frozenset(
+    "compare compared comparison contrast versus vs difference differences differ overview survey surveys summary"
+    " summarise summarize review".split()
+)
+# Words by which a question asks what a paper is for.
+_AIMS = frozenset(
+    "problem problems issue issues challenge challenges contribution contributions idea ideas goal purpose aim solve"
+    " solves solved address addressed tackle tackled key main".split()
+)
+_ASKS_AIM = re.compile(
+    r"\bwhat\s(?:\w+\s)?(?:problem|issue|challenge)s?\s(?:does|do|did|is|are)\b"
+    r"|\bwhat\s(?:is|are|was|were)\sthe\s(?:\w+\s)?(?:contributions?|ideas?|goal|purpose|aim)\s(?:of|behind)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +122,8 @@ class FeatureMaker:
     ) -> Evidence:
         """The evidence for a question; `sentences` are those of the first hits."""
         terms = question_terms(understanding.topic, self._statistics)
+        unsayable = _unsayable(understanding)
+        terms = tuple(term for term in terms if term.word not in unsayable) or terms
         by_paper: dict[str, list[ScoredSentence]] = {}
         for sentence in sentences:
             by_paper.setdefault(sentence.paper_id, []).append(sentence)
@@ -115,10 +133,14 @@ class FeatureMaker:
         views = [self._viewer.view(paper, by_paper[paper.id], terms) for paper in papers]
         asked = _asked(terms, understanding, max(1, self._statistics.count()))
         view, place = closest(views, asked.weights, asked.named)
+        if understanding.several:
+            view = _with_other_names(view, views, asked)
         features = (
             _similarities(views, view.sentences[place])
             | _coverages(asked, views, view, place)
             | _unsaid(asked, view, place)
+            | _unsaid_by_place(asked, view)
+            | {"names_nowhere": _names_nowhere(understanding, views)}
             | self._residual(asked, views, view)
             | _heads(asked, view, place)
             | self._scores(asked, hits)
@@ -152,6 +174,13 @@ class FeatureMaker:
         }
 
 
+def _unsayable(understanding: Understanding) -> frozenset[str]:
+    """Words of a question that an abstract which answers it need not say: none calls itself an overview or a problem
+    because it is asked for one."""
+    gathering = _GATHERING if understanding.several else frozenset[str]()
+    return gathering | _AIMS if _ASKS_AIM.search(understanding.topic) else gathering
+
+
 def _asked(terms: tuple[Term, ...], understanding: Understanding, count: int) -> _Asked:
     import numpy as np
 
@@ -165,9 +194,23 @@ def _asked(terms: tuple[Term, ...], understanding: Understanding, count: int) ->
         absolute=plain / term_weight("", 0, count),
         named=named,
         head=np.array([term.stem in phrase for term in terms]),
-        light=np.array([term.stem in _light() for term in terms]) & ~named,
+        light=np.array([term.stem in _stems(_LIGHT) for term in terms]) & ~named,
         understanding=understanding,
     )
+
+
+def _with_other_names(view: View, views: Sequence[View], asked: _Asked) -> View:
+    """The closest paper together with those that bear names, or have words in their title, which are asked for and
+    which it lacks: two things that are compared are each in a paper of their own."""
+    import numpy as np
+
+    joined = view
+    for other in views:
+        title = text.stem_set(other.paper.title)
+        titled = np.array([term.stem in title for term in asked.terms]) & ~asked.light
+        if other is not view and (other.hard > joined.hard)[asked.named | titled].any():
+            joined = joined_views(joined, other)
+    return joined
 
 
 def _similarities(views: Sequence[View], sentence: ScoredSentence) -> dict[str, float]:
@@ -208,6 +251,33 @@ def _unsaid(asked: _Asked, view: View, place: int) -> dict[str, float]:
     }
 
 
+def _unsaid_by_place(asked: _Asked, view: View) -> dict[str, float]:
+    """What the closest paper leaves out, by its place in the question: a near miss names its paper first and asks for
+    what the paper does not say at the end ("Does X also work on Y?")."""
+    gap = (1 - view.soft) * (view.hard == 0) * asked.absolute * ~asked.light
+    return {
+        "unsaid_share": float(gap.sum() / max(1e-6, float(asked.absolute.sum()))),
+        "unsaid_last": float(gap[-1]),
+        "unsaid_end": float(gap[-3:].mean()),
+    }
+
+
+def _names_nowhere(understanding: Understanding, views: Sequence[View]) -> float:
+    """How many of the names asked about stand, as a whole, in none of the papers: "Point-E" is not "point" and "e"."""
+    names = [name for name in map(text.normalised_title, understanding.names) if name]
+    if not names:
+        return 0.0
+    bodies = [
+        f" {text.normalised_title(' '.join([view.paper.title, *(item.text for item in view.sentences)]))} "
+        for view in views
+    ]
+    return float(sum(not any(_bears(body, name) for body in bodies) for name in names))
+
+
+def _bears(body: str, name: str) -> bool:
+    return f" {name} " in body or f" {name}s " in body or name.replace(" ", "") in body.replace(" ", "")
+
+
 def _heads(asked: _Asked, view: View, place: int) -> dict[str, float]:
     """Whether what is asked for is said, near a thing of the kind asked for."""
     kind, head = asked.understanding.asked, asked.weights * asked.head
@@ -223,6 +293,8 @@ def _heads(asked: _Asked, view: View, place: int) -> dict[str, float]:
         "number_head_unsaid": 1 - by_kind if number else 0.0,
         "number_near_head": max(number_near(phrase, item.text) for item in view.sentences) if number else 1.0,
         "asks_name": float(kind in {"name", "person", "date"}),
+        "asks_yes_no": float(kind == "yes-no"),
+        "asks_open": float(kind in {"open", "definition"}),
     }
 
 
@@ -241,6 +313,6 @@ def _share(covered: Vectors, weights: Vectors) -> float:
     return float(covered @ weights) / total if total else 1.0
 
 
-@lru_cache(maxsize=1)
-def _light() -> frozenset[str]:
-    return frozenset(text.stem(word) for word in _LIGHT.split())
+@lru_cache(maxsize=4)
+def _stems(words: str) -> frozenset[str]:
+    return frozenset(text.stem(word) for word in words.split())

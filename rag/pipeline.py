@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from rag.answerers.base import Answerer, Draft, Request
+from rag.answerers.catalog import CatalogAnswerer
 from rag.answerers.metadata import MetadataAnswerer
 from rag.answers import Answer, Delta, Event, Filters, Finished, Hit, Retrieved, Source, Turn
 from rag.citations import check
@@ -53,11 +54,13 @@ class Judges(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answerers:
-    """The three ways to answer; `model` is None where none is set up."""
+    """The ways to answer; `model` is None where none is set up, `catalog` where questions about the library as a whole
+    are answered like others."""
 
     extractive: Answerer
     metadata: MetadataAnswerer
     model: Answerer | None = None
+    catalog: CatalogAnswerer | None = None
 
 
 class Pipeline:
@@ -171,11 +174,20 @@ class _Run:
         with self._timed("retrieve"):
             found = self._pipeline.retriever.retrieve(asked.question, k=self._pipeline.papers, filters=asked.filters)
         yield Retrieved(asked.question, found.hits)
-        request = Request(asked.question, found.hits, found.sentences, found.understanding, self._history, self._stop)
+        request = Request(
+            asked.question,
+            found.hits,
+            found.sentences,
+            found.understanding,
+            self._history,
+            self._stop,
+            found.filters,
+        )
         chosen = self._answerer(request)
+        answerers = self._pipeline.answerers
         with self._timed("gate"):
-            verdict = None if chosen is self._pipeline.answerers.metadata else self._judge(found)
-        reason = _missing(found, verdict)
+            verdict = None if chosen in (answerers.metadata, answerers.catalog) else self._judge(found)
+        reason = None if chosen is answerers.catalog else _missing(found, verdict)
         draft = Draft(abstained=reason)
         if reason is None:
             started = time.perf_counter()
@@ -208,6 +220,8 @@ class _Run:
 
     def _answerer(self, request: Request) -> Answerer:
         answerers = self._pipeline.answerers
+        if answerers.catalog is not None and answerers.catalog.applies(request):
+            return answerers.catalog
         if answerers.metadata.applies(request):
             return answerers.metadata
         if self._pipeline.settings.mode == "extractive" or answerers.model is None:
@@ -215,7 +229,8 @@ class _Run:
         return answerers.model
 
     def _finished(self, draft: Draft, found: Retrieval, verdict: Verdict | None) -> Answer:
-        papers = [hit.paper for hit in found.hits]
+        hits = found.hits if draft.hits is None else draft.hits
+        papers = [hit.paper for hit in hits]
         with self._timed("check"):
             checked = check(
                 draft.sentences,
@@ -223,8 +238,8 @@ class _Run:
                 encoder=self._pipeline.encoder,
                 min_support=self._pipeline.settings.min_support,
             )
-        cited = [found.hits[number - 1] for number in checked.order]
-        shown = found.hits[:_NEAREST] if draft.abstained else cited
+        cited = [hits[number - 1] for number in checked.order]
+        shown = hits[:_NEAREST] if draft.abstained else cited
         self._timings["total"] = time.perf_counter() - self._began
         return Answer(
             question=self._question,

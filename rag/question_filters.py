@@ -91,6 +91,8 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
         _venue,
     ),
     (rf"(?P<cut>\b(?P<venue>{_VENUE})\b (?:\s*[’']?(?P<year>{_YEAR}))?) \s+ (?={_WORKS}\b)", _venue),
+    (rf"^\W*(?P<cut>(?P<venue>{_VENUE}) \s*[’']?(?P<year>{_YEAR}))\W*$", _venue),
+    (rf"^\W*(?:papers?|articles?|publications?)?\s* (?P<cut>(?P<year>{_YEAR}))\W*$", _one_year),
     (
         rf"""(?P<cut>{_OUT} \b(?:in|from|of|since|during)\s+ (?P<month>{_MONTH})\b \.?,?\s+ (?P<year>{_YEAR}))\b
              (?P<on>\s+on(?:wards?)?\b)?""",
@@ -101,7 +103,11 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
              (?P<first>{_YEAR}) \s*(?:and|to|until|through|[-–—])\s* (?P<last>{_YEAR})\b""",
         _range,
     ),
-    (rf"{_OUT} \b(?:since|from)\s+ (?P<year>{_YEAR}) \s*(?:on(?:wards?)?\b|and\s+later)", _since(0)),
+    (
+        rf"""{_OUT} \b(?:since|from)\s+ (?P<year>{_YEAR}) \s*
+             (?:onwards?\b|and\s+later|on\b(?=\W*$|,|\s+(?:about|that|which|in|at|by|with|is|are|do|does)\b))""",
+        _since(0),
+    ),
     (
         rf"{_OUT} \b(?:since|starting\s+(?:in|from)|not\s+(?:older|earlier)\s+than)\s+ (?P<year>{_YEAR})\b",
         _since(0),
@@ -114,7 +120,15 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
              (?P<cut>\s\b(?:in|from|of|dated|during)\s+ (?:the\s+year\s+)? (?P<year>{_YEAR}))\b (?![-–]\w)""",
         _one_year,
     ),
+    (rf"^\W*what(?:\s(?:is|was)|['’]s)\snew (?P<cut>\s(?:in|from|of)\s(?P<year>{_YEAR}))\b", _one_year),
     (rf"(?P<cut>\b(?:in|from)\s+(?P<year>{_YEAR}))\b ,? (?=[^?.!]{{0,60}}\b{_WORKS}\b)", _one_year),
+    (
+        rf"""\b(?:have|has|got|hold|holds|contains?|there|else|everything|new)\b
+             (?:\s(?:here|in\s(?:the|this)\slibrary))?
+             (?P<cut>\s(?:from|of|dated)\s+ (?:the\s+year\s+)? (?P<year>{_YEAR}))\b
+             (?=\W*$|\s+(?:on|about|in|that)\b)""",
+        _one_year,
+    ),
     (
         rf"""(?:^|\b(?:the|any|which|what|all|some|recent|list|find|show|me)\s+) (?P<cut>(?P<year>{_YEAR}))
              \s+ (?:papers?|articles?|works?|publications?|preprints?|studies)\b""",
@@ -122,7 +136,7 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
     ),
     (
         rf"""\b{_WORKS}\b [^?.!]{{0,80}}?
-             (?P<cut>\s(?:with|(?:that|which)\s+(?:have|has|release[sd]?|provide[sd]?|share[sd]?|come\s+with)|and)\s+
+             (?P<cut>\s(?:with|(?:(?:that|which)\s+)?(?:have|has|release[sd]?|provide[sd]?|share[sd]?|come\s+with)|and)\s+
              (?:the\s+|their\s+|its\s+)? (?:publicly\s+)?
              (?:available\s+|public\s+|open[-\s]?source[d]?\s+|open\s+|released\s+|official\s+)* (?:source\s+)?
              (?:code|implementations?)
@@ -134,6 +148,12 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
         rf"""\b(?:papers?|works?|articles?|publications?|anything|something|written|authored|co-authored|published)\s+
              (?P<cut> (?:(?:co-?)?(?:written|authored)\s+)? by\s+
              (?P<author>(?-i:{_CAPITALISED}(?:\s+{_CAPITALISED})*)) (?:\s+et\s+al\.?)?)""",
+        _author,
+    ),
+    (
+        rf"""\b(?:papers?|works?|articles?|publications?) (?P<cut>\s(?:did|has|have)\s
+             (?P<author>(?-i:{_CAPITALISED}))\s
+             (?:co-?author(?:ed)?|wr[io]te|written|publish(?:ed)?))\b""",
         _author,
     ),
     (
@@ -151,6 +171,21 @@ def hear(question: str) -> tuple[Filters, tuple[str, ...], str]:
 
     A question that is nothing but filters is returned whole: there is no topic to search for otherwise.
     """
+    found, heard, rest = _heard(question)
+    return found, heard, rest if text.content_words(rest) else question
+
+
+def only_filters(question: str) -> str | None:
+    """What a question says besides its filters, None where it has none.
+
+    >>> only_filters("What do you have from 2021?"), only_filters("What is dropout?")
+    ('What do you have?', None)
+    """
+    _, heard, rest = _heard(question)
+    return rest if heard else None
+
+
+def _heard(question: str) -> tuple[Filters, tuple[str, ...], str]:
     found, heard, rest = Filters(), list[str](), question
     for pattern, make in _RULES:
         match = pattern.search(rest)
@@ -159,7 +194,7 @@ def hear(question: str) -> tuple[Filters, tuple[str, ...], str]:
             found = merged(found, make(match))
             heard.append(rest[start:end].strip(" ,"))
             rest = _joined(rest[:start], rest[end:])
-    return found, tuple(heard), rest if text.content_words(rest) else question
+    return found, tuple(heard), rest
 
 
 def _joined(before: str, after: str) -> str:

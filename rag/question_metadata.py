@@ -13,11 +13,13 @@ Field = Literal["date", "year", "authors", "n_authors", "upvotes", "comments", "
 class MetadataIntent:
     """Which field is asked for, and the paper as the question names it.
 
-    `paper` is empty when the question names none ("when was it posted?").
+    `paper` is empty when the question names none ("when was it posted?"); `also` are further fields asked for in the
+    same question ("who wrote it, and when?").
     """
 
     field: Field
     paper: str
+    also: tuple[Field, ...] = ()
 
 
 _OUT = (
@@ -128,6 +130,61 @@ def metadata_intent(question: str) -> MetadataIntent | None:
     plain = " ".join(question.split())
     if len(plain) > _LONGEST:
         return None
+    return _two_fields(plain) or _one_field(plain)
+
+
+_JOINT = re.compile(r"(?:\s?[,;?.]\s?(?:and\s)?|\sand\s)", re.IGNORECASE)
+# Of a second question that leaves out its paper: "when", "in which year", "how many authors".
+_SHORT = re.compile(
+    r"""^(?:(?:in|at|to|by|on)\s)?(?:
+        (?P<date>when|(?:what|which)\s(?:date|day|month)|its\sdate)
+        | (?P<year>(?:what|which)\syear|its\syear)
+        | (?P<n_authors>how\smany\s(?:authors|people|researchers)|(?:its|the)\snumber\sof\sauthors)
+        | (?P<authors>who|whom|(?:its|the)\sauthors)
+        | (?P<upvotes>how\smany\s(?:up-?votes|votes|likes)|its\supvotes)
+        | (?P<comments>how\smany\scomments)
+        | (?P<venue>where|(?:what|which)\s(?:venue|conference|journal|workshop)|its\svenue)
+        | (?P<url>(?:its|the|a)\s(?:link|url|doi|arxiv\s(?:link|id|number)))
+        | (?P<code>(?:where\sis\s)?(?:its|the)\s(?:code|github(?:\s(?:link|repo(?:sitory)?))?|repo(?:sitory)?))
+    )(?:\s(?:was|were|is|are|did|does)(?:\s(?:it|they|this|that|the\s(?:paper|authors?)))?)?
+    (?:\s(?:first\s)?(?:posted|published|released|submitted|appear(?:ed)?|from|out|come\sout|wr[io]te(?:\sit)?|written|have|get))?\W*$""",
+    re.IGNORECASE | re.VERBOSE,
+)
+# What a shared verb needs: "When and where was X published?" is "When was X published?" and "where was X published?".
+_SHARED = re.compile(
+    r"^(?P<one>[\w\s-]{2,30}?)(?:\s?,\s?|\s)and\s(?P<two>[\w\s-]{2,30}?)\s"
+    r"(?P<rest>(?:was|were|is|are|did|does|do|has|have|wrote|published)\s.+)$",
+    re.IGNORECASE,
+)
+
+
+def _two_fields(question: str) -> MetadataIntent | None:
+    """A question for two fields of one paper: the second in a clause of its own, or sharing the verb of the first."""
+    shared = _SHARED.match(question)
+    if shared:
+        first = _one_field(f"{shared['one']} {shared['rest']}")
+        counted = "how many " if shared["one"].lower().startswith("how many") else ""
+        second = _one_field(f"{counted}{shared['two'].removeprefix('how many ')} {shared['rest']}")
+        if first and second and first.field != second.field and first.paper == second.paper:
+            return MetadataIntent(first.field, first.paper, (second.field,))
+    for joint in _JOINT.finditer(question):
+        first, rest = _one_field(question[: joint.start()]), question[joint.end() :]
+        second = _short_field(rest)
+        if first and second and second != first.field:
+            return MetadataIntent(first.field, first.paper, (second,))
+    return None
+
+
+def _short_field(clause: str) -> Field | None:
+    """The field that a clause asks for which leaves out the paper or has a pronoun for it."""
+    match = _SHORT.match(clause)
+    if match and match.lastgroup:
+        return next(name for name, _ in _TABLE if name == match.lastgroup)
+    whole = _one_field(clause)
+    return whole.field if whole and not whole.paper else None
+
+
+def _one_field(plain: str) -> MetadataIntent | None:
     for name, pattern in _RULES:
         match = pattern.match(plain)
         if match is not None:

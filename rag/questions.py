@@ -10,7 +10,8 @@ from typing import Literal
 
 from rag import text
 from rag.answers import Filters
-from rag.question_filters import hear
+from rag.question_filters import hear, only_filters
+from rag.question_library import LibraryIntent, library_intent
 from rag.question_metadata import MetadataIntent, metadata_intent
 
 Asked = Literal["number", "date", "person", "name", "reason", "yes-no", "definition", "open"]
@@ -23,7 +24,7 @@ _WINDOW = 1000
 class Understanding:
     """A question taken apart. `topic` is what to search for: the question without its filters, empty only if
     the question is. `heard` are the words that were taken for filters; `asked` is the kind of answer
-    wanted."""
+    wanted; `library` is set for what is asked of the library as a whole."""
 
     topic: str
     filters: Filters = field(default_factory=Filters)
@@ -32,6 +33,7 @@ class Understanding:
     several: bool = False
     asked: Asked = "open"
     heard: tuple[str, ...] = ()
+    library: LibraryIntent | None = None
 
 
 def understand(question: str) -> Understanding:
@@ -47,14 +49,43 @@ def understand(question: str) -> Understanding:
     # A title may hold anything, years and venues included; a question about a record has no filters.
     filters, heard, topic = (Filters(), (), window) if metadata else hear(window)
     return Understanding(
-        topic=topic + plain[_WINDOW:],
+        topic=_without_manner(topic) + (" " if plain[_WINDOW - 1 : _WINDOW] == " " else "") + plain[_WINDOW:],
         filters=filters,
         metadata=metadata,
         names=exact_names(topic),
-        several=bool(_SEVERAL.search(window)) and not _ONE_PAPER.search(window),
+        several=_asks_for_several(window),
         asked=kind_of_answer(window),
         heard=heard,
+        library=None if metadata else _of_library(window),
     )
+
+
+def _asks_for_several(question: str) -> bool:
+    # Two sizes of one model ("BERT-base and BERT-large") are in one paper.
+    pair = _PAIR.search(question)
+    if pair and pair["one"][:4].lower() != pair["two"][:4].lower() and _is_identifier(pair["one"], shouting=False):
+        return True
+    return bool(_TWO_PAPERS.search(question) or (_SEVERAL.search(question) and not _ONE_PAPER.search(question)))
+
+
+def asks_for_papers(question: str) -> bool:
+    """Whether papers are what a question wants listed, rather than what they say.
+
+    >>> asks_for_papers("Which recent papers study pruning?"), asks_for_papers("Which methods prune?")
+    (True, False)
+    """
+    return bool(_PAPERS_WANTED.search(question[:_WINDOW]))
+
+
+def _without_manner(topic: str) -> str:
+    """The topic without HTML tags and without how the answer is to be told: no abstract says "in simple terms"."""
+    plain = " ".join(_MANNER.sub(" ", _TAG.sub(" ", topic)).split())
+    return plain if text.content_words(plain) else topic
+
+
+def _of_library(question: str) -> LibraryIntent | None:
+    rest = only_filters(question)
+    return library_intent(question if rest is None else rest, filtered=rest is not None)
 
 
 def kind_of_answer(question: str) -> Asked:
@@ -116,9 +147,32 @@ _SEVERAL = re.compile(
     |\bwhat\s(?:is|has\sbeen)\s(?:known|done)\b|\bwhat\s(?:work|research)\s(?:has|have|is)\b
     |\b(?:several|different|various|multiple|other)\s{_KINDS}\b
     |^(?:papers|works|articles|studies|publications|abstracts)\s(?:on|about|for|that|using|with|from|in)\b
-    |\bstate\sof\sthe\sart\s(?:in|for|on)\b""",
+    |\bstate\sof\sthe\sart\s(?:in|for|on)\b
+    |\b(?:anything|something|everything|papers|articles|publications)\s(?:on|about)\b
+    |^(?:which|what)\s(?:[\w-]+\s){1, 10}are\s(?:described|discussed|covered|presented)\b""",
     re.IGNORECASE | re.VERBOSE,
 )
+_PAPERS_WANTED = re.compile(
+    r"""\b(?:which|what|any|all|list|find|show|recommend|suggest|need|want|many)\b(?:\s[\w-]+){0,4}?
+        \s(?:papers|works|articles|studies|publications)\b
+    |^\W*(?:[\w-]+\s){0,2}(?:papers|articles|studies|publications)\s(?:on|about|for|that|using|with|from|in)\b
+    |\b(?:anything|something|everything)\s(?:on|about)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_TAG = re.compile(r"<(script|style)\b[^>]*>.*?</\1\s*>|</?[a-z][^<>]*>", re.IGNORECASE)
+_MANNER = re.compile(
+    r"""[,;]?\s*\b(?:like\si['’]?\s?a?m\s(?:five|5|a\s\w+)|eli5|in\s(?:very\s)?(?:simple|plain|layman['’]?s?)\s(?:terms|words|english)
+    |for\s(?:beginners|dummies|laymen|a\s(?:beginner|layman|child))|step\sby\sstep|in\s(?:one|two|a\sfew|short)\ssentences?
+    |in\sa\snutshell|please)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+# "How do SPLADE and ColBERT represent …", "What do RAG, REALM and FiD reach …": two things by name as the subject.
+_PAIR = re.compile(
+    r"""\b(?:do|did|are|were|have|compare|of)\s(?:both\s)?(?:[\w-]+,\s)*(?P<one>[\w-]+),?\s(?:and|or|vs\.?|with)\s
+    (?P<two>(?-i:[A-Z]|[a-z]+\d)[\w-]*)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_TWO_PAPERS = re.compile(r"\bpapers?\sand\sthe\s(?:[\w-]+\s){1,4}paper\b|\bboth\s(?:papers|works|methods)\b", re.I)
 _ONE_PAPER = re.compile(
     rf"""\b(?:in|by|of|from)\s(?:this|that|the)\s(?:paper|work|study|article)\b|\bthe\s(?:authors?|paper)\b
     |\b[Ww]hich\spaper\b

@@ -1,6 +1,7 @@
 """Extractive and metadata answers, the sentences they are made of, and follow-up questions."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -108,6 +109,7 @@ def told(draft):
         ("In this paper.", "In this paper."),
         ("To improve accuracy, models are averaged.", "To improve accuracy, models are averaged."),
         ("Overall, yes.", "Overall, yes."),
+        ("Addressing this issue, we introduce X with one layer.", "We introduce X with one layer."),
     ],
 )
 def test_dangling_openings_are_trimmed(sentence, trimmed):
@@ -162,6 +164,8 @@ def test_our_method_gets_the_papers_name():
         ("In this way, X is solved.", False),
         ("AlphaNet is fast.", False),
         ("By using these features, AlphaNet is fast.", True),
+        ("We overcome these challenges by building nets.", True),
+        ("We overcome the challenge of depth by building nets.", False),
     ],
 )
 def test_sentence_that_points_back_is_known(sentence, dependent):
@@ -203,6 +207,24 @@ def test_several_papers_give_a_sentence_each_with_the_paper_named(encoder):
     assert "AlphaNet" in draft.sentences[0].text
     assert "“Slow but Sure: A Study of Deep Image Classifiers”" in draft.sentences[1].text
     assert "Gamma" not in told(draft)
+
+
+def test_an_answer_from_one_paper_does_not_open_with_also(encoder):
+    paper = Paper("p", "On Lakes", "We also measured the depth of forty lakes in winter.")
+    draft = drafted(ExtractiveAnswerer(), request("How deep are lakes in winter?", encoder, (paper,)))
+    assert told(draft).startswith("In “On Lakes”, the authors measured the depth of forty lakes")
+
+
+def test_an_open_question_hears_a_second_paper_that_is_as_near(encoder):
+    one = Paper("one", "Lake Ice", "Ice on lakes grows thick when the winter is cold.")
+    two = Paper("two", "Ice and Winter", "Winter ice on lakes is thin where wind stirs the water.")
+    asked = request("How does ice grow on lakes in winter?", encoder, (one, two))
+    near = replace(asked, hits=tuple(replace(hit, score=1.0) for hit in asked.hits))
+    draft = drafted(ExtractiveAnswerer(), near)
+    assert [numbers_in(item.text)[0] for item in draft.sentences] == [1, 2]
+    assert "“Ice and Winter”" in draft.sentences[1].text
+    far = drafted(ExtractiveAnswerer(), asked)
+    assert [numbers_in(item.text)[0] for item in far.sentences] == [1]
 
 
 def test_no_sentence_is_said_twice(encoder):
@@ -277,6 +299,18 @@ def test_field_is_answered_with_a_citation(question, text, quote, encoder):
     draft = drafted(MetadataAnswerer(), asked)
     assert text in told(draft)
     assert draft.sentences == (DraftSentence(draft.sentences[0].text, "", Quote(quote, 0, 0)),)
+
+
+def test_two_fields_are_answered_in_two_sentences(encoder):
+    draft = drafted(MetadataAnswerer(), request("How many authors wrote AlphaNet and when was it posted?", encoder))
+    assert [item.origin.text for item in draft.sentences] == ["Authors: 2", "Date: 27 Nov 2024"]
+    assert told(draft).count("AlphaNet") == 1
+
+
+def test_of_two_fields_the_unknown_one_is_said_in_a_note(encoder):
+    draft = drafted(MetadataAnswerer(), request("Who wrote Slow but Sure and when?", encoder))
+    assert "11 March" in told(draft)
+    assert "does not name its authors" in draft.notes[0]
 
 
 @pytest.mark.parametrize(

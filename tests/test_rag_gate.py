@@ -132,3 +132,46 @@ def test_a_broken_model_file_is_said_in_one_line(tmp_path):
     path.write_text(json.dumps({"bias": 0}))
     with pytest.raises(LibraryError, match=r"gate_model\.json"):
         GateModel.read(path)
+
+
+def evidence_of(library, question):
+    retriever, encoder, lexical = library
+    found = retriever.retrieve(question, k=8)
+    return FeatureMaker(encoder, lexical).evidence(found.hits, found.sentences, found.understanding)
+
+
+def test_two_things_that_are_compared_may_be_in_two_papers(library):
+    together = evidence_of(library, "Compare Top2Vec and gradient boosting for tables")
+    assert together.closest.uncovered == ()
+    assert together.features["unsaid_name"] == 0
+
+
+def test_a_name_must_be_found_whole(library):
+    assert evidence_of(library, "Does Top2Vec find topics?").features["names_nowhere"] == 0
+    assert evidence_of(library, "Does Top2Vec beat ImageNet-Noise?").features["names_nowhere"] == 1
+
+
+def test_what_is_asked_at_the_end_and_not_said_is_seen(library):
+    said = evidence_of(library, "Does Top2Vec need stop-word lists?")
+    unsaid = evidence_of(library, "Does Top2Vec need volcanoes?")
+    assert said.features["unsaid_last"] < unsaid.features["unsaid_last"]
+
+
+def test_words_of_asking_for_the_aim_need_not_be_in_the_abstract(library):
+    terms = evidence_of(library, "What problem does Top2Vec solve?").terms
+    assert {term.word for term in terms}.isdisjoint({"problem", "solve"})
+
+
+def test_in_contrast_says_nothing_about_contrastive_learning():
+    encoder = StaticEncoder.load()
+    paper = Paper("p", "Nets", "In contrast to older nets, ours are small.")
+    parts = memory_parts((paper,), encoder)
+    found = Retriever(*parts, encoder).retrieve("Is contrastive pre-training used?", k=3)
+    evidence = FeatureMaker(encoder, parts[2]).evidence(found.hits, found.sentences, found.understanding)
+    assert "contrastive" in {term.word for term in evidence.closest.uncovered}
+
+
+def test_a_refusal_does_not_name_the_words_of_a_question_for_the_record(judge):
+    reason = judge("What is Top2Vec and who wrote it?", threshold=1.0).reason
+    assert "record" in reason
+    assert "“wrote”" not in reason

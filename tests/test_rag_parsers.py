@@ -341,6 +341,55 @@ def test_bibtex_accents_braces_macros_and_names_are_decoded():
     assert [reject.line for reject in rejects] == [11, 15]
 
 
+@pytest.mark.parametrize("key", ["code", "codeUrl", "code_link", "repository", "github", "GitHub URL", "Source Code"])
+def test_a_code_column_is_read_into_the_code_links(key):
+    (record,), _ = read(json.dumps([{"title": "Coins", "abstract": ABSTRACT, key: "https://github.com/a/coins."}]))
+    assert record.code_urls == ("https://github.com/a/coins",)
+
+
+def test_code_links_of_the_column_and_of_the_abstract_are_joined_and_a_yes_is_no_link():
+    abstract = f"{ABSTRACT} Code: https://github.com/a/coins"
+    rows = [
+        {"title": "A", "abstract": abstract, "code": ["github.com/a/coins", "https://git.example.org/b/coins"]},
+        {"title": "B", "abstract": ABSTRACT, "code": "Yes"},
+    ]
+    (first, second), _ = read(json.dumps(rows))
+    assert first.code_urls == ("https://git.example.org/b/coins", "https://github.com/a/coins")
+    assert second.code_urls == ()
+
+
+def test_a_bibtex_repository_is_a_code_link_with_its_underscores():
+    entry = f"@misc{{a, title={{Coins}}, abstract={{{ABSTRACT}}}, repository={{https://github.com/a/my_coins}}}}"
+    (record,), _ = read(entry)
+    assert record.code_urls == ("https://github.com/a/my_coins",)
+
+
+SICI = "10.1002/(SICI)1097-4571(199009)41:6<391::AID-ASI1>3.0.CO;2-9"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        SICI,
+        f"doi:{SICI}.",
+        f"https://doi.org/{SICI}",
+        "https://doi.org/10.1002/(SICI)1097-4571(199009)41:6%3C391::AID-ASI1%3E3.0.CO;2-9",
+        "10.1002/(SICI)1097-4571(199009)41:6&lt;391::AID-ASI1&gt;3.0.CO;2-9",
+        "10.1002/(SICI)1097-4571(199009)41:6$<$391::AID-ASI1$>$3.0.CO;2-9",
+    ],
+)
+def test_an_old_doi_with_angle_brackets_is_whole(written):
+    (record,), _ = read(json.dumps([{"title": "Indexing", "abstract": ABSTRACT, "doi": written}]))
+    assert record.doi == SICI.lower()
+    assert record.url == "https://doi.org/10.1002/(sici)1097-4571(199009)41:6%3C391::aid-asi1%3E3.0.co;2-9"
+
+
+@pytest.mark.parametrize("text", ['<a href="https://doi.org/10.1000/x">here</a>', "10.1000/x<br>", "<10.1000/x>"])
+def test_a_tag_after_a_doi_is_no_part_of_it(text):
+    (record,), _ = read(json.dumps([{"title": "Indexing", "abstract": ABSTRACT, "doi": text}]))
+    assert record.doi == "10.1000/x"
+
+
 def test_a_bad_bibtex_entry_writes_nothing_to_the_terminal(capfd):
     read(BIB)
     assert capfd.readouterr() == ("", "")

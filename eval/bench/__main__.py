@@ -39,7 +39,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--papers", type=int, default=87_246, help="papers to ingest (default all 87,246)")
-    parser.add_argument("--plain-papers", type=int, default=5_000, help="papers for the plain script")
+    parser.add_argument("--plain-papers", type=int, default=20_000, help="papers for the plain script")
     parser.add_argument("--questions", type=int, default=200)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--part", choices=PARTS)
@@ -80,6 +80,7 @@ def ingest(options: argparse.Namespace) -> dict[str, Any]:
         "rate": count / seconds,
         "rate, last quarter / first quarter": last / first if first else 0.0,
         "memory MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "memory of the process that writes vectors MB": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
         "disk MB per 1,000": _size(options.folder / "library") / 1e6 / count * 1000,
     }
 

@@ -88,8 +88,8 @@ def forest(seed: int) -> GradientBoostingClassifier:
         max_depth=DEPTH,
         learning_rate=RATE,
         subsample=0.6,
-        max_features=0.4,
-        min_samples_leaf=8,
+        max_features=0.2,
+        min_samples_leaf=15,
         random_state=seed,
     )
 

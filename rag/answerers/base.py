@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from rag.answers import Delta, Hit, Mode, Turn
+from rag.answers import Delta, Filters, Hit, Mode, Turn
 from rag.citations import DraftSentence
 from rag.connection import Stop
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A question with its evidence. Source n is `hits[n - 1]`; `sentences` are those of the first hits, scored.
+    """A question with its evidence. Source n is `hits[n - 1]`; `sentences` are those of the first hits, scored;
+    `filters` are the given and the heard ones.
 
     Throwing `stop` in any thread ends the work of a model.
     """
@@ -28,11 +29,15 @@ class Request:
     understanding: Understanding
     history: tuple[Turn, ...] = ()
     stop: Stop = field(default_factory=Stop)
+    filters: Filters = field(default_factory=Filters)
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An answer before its citations are checked; `abstained` is the reason when there is none to give."""
+    """An answer before its citations are checked; `abstained` is the reason when there is none to give.
+
+    `hits` are the papers that it cites by number where they are not those of the request.
+    """
 
     sentences: tuple[DraftSentence, ...] = ()
     abstained: str | None = None
@@ -41,6 +46,7 @@ class Draft:
     usage: dict[str, int] = field(default_factory=dict[str, int])
     prompt_version: str | None = None
     notes: tuple[str, ...] = ()
+    hits: tuple[Hit, ...] | None = None
 
 
 class Answerer(Protocol):

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from rag import text
 from rag.answerers.base import Draft, Request
-from rag.answerers.polish import Polished, paper_name, polish
+from rag.answerers.polish import Polished, opening, paper_name, polish
 from rag.answerers.selection import Chooser, Taste, by_paper
 from rag.answers import Delta, Quote
 from rag.citations import DraftSentence
 from rag.markers import append_marker, bracketed
+from rag.questions import asks_for_papers
 
 if TYPE_CHECKING:
     from rag.evidence import ScoredSentence
     from rag.papers import Paper
+
+
+_COUNTED = re.compile(r"\bhow many (?:[\w-]+ )?(?:papers|works|articles|studies|publications)\b", re.IGNORECASE)
+_NO_COUNT = "Papers are found by how near they are to the topic: these are the nearest, not a count."
 
 
 class ExtractiveAnswerer:
@@ -30,20 +37,23 @@ class ExtractiveAnswerer:
         for place, item in enumerate(sentences):
             yield Delta((item.lead if place else "") + bracketed(item.text))
         reason = None if sentences else "none of the abstracts found has a sentence that answers this"
-        yield Draft(sentences, reason)
+        notes = (_NO_COUNT,) if sentences and _COUNTED.search(request.question) else ()
+        yield Draft(sentences, reason, notes=notes)
 
     def _sentences(self, request: Request) -> Iterator[DraftSentence]:
         number = {hit.paper.id: place for place, hit in enumerate(request.hits, start=1)}
         papers = {hit.paper.id: hit.paper for hit in request.hits}
         several = request.understanding.several
+        listed = several and asks_for_papers(request.question)
         chooser = Chooser(request, self._taste)
-        for chosen in self._chosen(request, chooser):
+        for order, chosen in enumerate(self._chosen(request, chooser)):
             paper = papers[chosen[0].paper_id]
-            lead = "\n" if several else " "
+            apart = several or order > 0
+            lead = "\n" if apart else " "
             for place, (item, told) in enumerate(
                 _readable(chosen, request.sentences, paper, answer_first=chooser.answer_first)
             ):
-                named = _introduced(told, paper, always=several) if place == 0 else told
+                named = _introduced(opening(told), paper, always=apart, listed=listed) if place == 0 else told
                 marked = append_marker(named, number[paper.id])
                 yield DraftSentence(marked, lead, Quote(item.text, item.start, item.end))
                 lead = " "
@@ -52,22 +62,49 @@ class ExtractiveAnswerer:
         """Sentences by paper, the paper that answers best first."""
         groups = by_paper(request.sentences)
         ranked = [groups[hit.paper.id] for hit in request.hits if hit.paper.id in groups]
-        if request.understanding.several:
+        compared = _compared(request) if request.understanding.several else []
+        if compared:
+            yield from self._side_by_side(chooser, [groups[paper.id] for paper in compared if paper.id in groups])
+        elif request.understanding.several:
             yield from self._one_each(chooser, ranked, request)
         elif ranked:
-            chooser.weigh(ranked[0])
-            yield chooser.several_of(ranked[0], min(self._most, self._taste.most_sentences))
+            yield from self._one_and_runner_up(chooser, ranked, request)
+
+    def _one_and_runner_up(
+        self, chooser: Chooser, ranked: Sequence[list[ScoredSentence]], request: Request
+    ) -> Iterator[list[ScoredSentence]]:
+        """Sentences of the first paper; and one of the second, where an open question names no paper and the second is
+        about as good: then nothing says that the first is the one meant."""
+        chooser.weigh(ranked[0])
+        first = chooser.several_of(ranked[0], min(self._most, self._taste.most_sentences))
+        further = None
+        if chooser.open_ended and not request.understanding.names and len(ranked) > 1:
+            relevance, ranking = chooser.fit(ranked[:2])[1]
+            if relevance >= self._taste.runner_up and ranking >= self._taste.other_paper:
+                further = self._of_paper(chooser, ranked[1], request)
+        if further is None or self._most < 2:
+            yield first
+        else:
+            yield first[: min(self._most, max(3, len(first))) - 1]
+            yield [further]
+
+    def _side_by_side(self, chooser: Chooser, groups: Sequence[list[ScoredSentence]]) -> Iterator[list[ScoredSentence]]:
+        """Of each of the papers that are compared the same number of sentences."""
+        each = max(1, min(2, self._most // max(1, len(groups))))
+        for group in groups[: self._most]:
+            chooser.weigh(group)
+            yield chooser.several_of(group, each)
 
     def _one_each(
         self, chooser: Chooser, ranked: Sequence[list[ScoredSentence]], request: Request
     ) -> Iterator[list[ScoredSentence]]:
-        best = max((item.relevance for group in ranked for item in group), default=0.0)
-        papers = {hit.paper.id: hit.paper for hit in request.hits}
         given = 0
-        for group in ranked:
+        share = self._taste.ranking_share
+        for group, (relevance, ranking) in zip(ranked, chooser.fit(ranked), strict=True):
+            if (1 - share) * relevance + share * ranking < self._taste.other_paper:
+                continue
             chooser.weigh(group)
-            alone = [item for item in group if not polish(item.text, papers[item.paper_id]).dependent]
-            item = chooser.one_of(alone or group, self._taste.other_paper * best)
+            item = self._of_paper(chooser, group, request)
             if item is None:
                 continue
             chooser.take(item)
@@ -75,6 +112,28 @@ class ExtractiveAnswerer:
             given += 1
             if given >= min(self._most, self._taste.most_papers):
                 return
+
+    def _of_paper(self, chooser: Chooser, group: Sequence[ScoredSentence], request: Request) -> ScoredSentence | None:
+        """The sentence that tells best what a paper has to do with the question, one that stands alone if there is."""
+        paper = next(hit.paper for hit in request.hits if hit.paper.id == group[0].paper_id)
+        chooser.weigh(group)
+        alone = [item for item in group if not polish(item.text, paper).dependent]
+        return chooser.one_of(alone or group)
+
+
+def _compared(request: Request) -> list[Paper]:
+    """The papers that a question names, two or more: for each name the one that bears it as its own, else one whose
+    title holds it, else the one that speaks of it most."""
+    found: list[Paper] = []
+    for name in request.understanding.names:
+        key = text.normalised_title(name)
+        papers = [hit.paper for hit in request.hits]
+        bearing = [paper for paper in papers if text.normalised_title(paper_name(paper) or "") == key]
+        titled = [paper for paper in papers if f" {key} " in f" {text.normalised_title(paper.title)} "]
+        telling = sorted((paper for paper in papers if name in paper.abstract), key=lambda p: -p.abstract.count(name))
+        found += [paper for paper in [*bearing, *titled, *telling][:1] if key]
+    distinct = list({paper.id: paper for paper in found}.values())
+    return distinct if len(distinct) > 1 else []
 
 
 def _readable(
@@ -109,10 +168,11 @@ def _chained(order: Sequence[ScoredSentence], polished: dict[int, Polished]) -> 
     return any(polished[item.ordinal].dependent and item.ordinal - 1 in ordinals for item in order)
 
 
-def _introduced(sentence: str, paper: Paper, *, always: bool) -> str:
-    """The sentence with its paper named: where it tells of "the authors", and `always` in an answer from several."""
+def _introduced(sentence: str, paper: Paper, *, always: bool, listed: bool) -> str:
+    """The sentence with its paper named: where it tells of "the authors", and `always` in an answer from several;
+    `listed` with its title, where papers are what was asked for."""
     name = paper_name(paper)
-    if (name and name.lower() in sentence.lower()) or (paper.untitled and not always):
+    if not listed and ((name and name.lower() in sentence.lower()) or (paper.untitled and not always)):
         return sentence
     called = f"“{paper.title}”" if not paper.untitled else "one paper"
     if sentence.startswith(("The authors ", "The authors’ ")):

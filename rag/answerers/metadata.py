@@ -35,22 +35,23 @@ class MetadataAnswerer:
         return self._meant(request) is not None
 
     def write(self, request: Request) -> Iterator[Delta | Draft]:
-        """One sentence and its citation; abstains when the field is unknown."""
+        """A sentence and its citation for each field asked for; abstains when none of them is known."""
         intent = request.understanding.metadata
         number = self._meant(request)
         if intent is None or number is None:
             yield Draft(abstained="none of the papers found is the one asked about")
             return
         paper = request.hits[number - 1].paper
-        known = _READERS[intent.field](paper)
-        if isinstance(known, str):
-            yield Draft(abstained=known)
+        found = [_READERS[name](paper) for name in dict.fromkeys((intent.field, *intent.also))]
+        told = [known for known in found if isinstance(known, Known)]
+        unknown = [known for known in found if isinstance(known, str)]
+        if not told:
+            yield Draft(abstained=" and ".join(unknown))
             return
-        sentence = DraftSentence(
-            append_marker(f"“{paper.title}” {known.predicate}.", number), "", Quote(known.quote, 0, 0)
-        )
-        yield Delta(bracketed(sentence.text))
-        yield Draft((sentence,))
+        sentences = tuple(_sentence(known, paper, number, first=known is told[0]) for known in told)
+        for sentence in sentences:
+            yield Delta(sentence.lead + bracketed(sentence.text))
+        yield Draft(sentences, notes=tuple(f"{reason[:1].upper()}{reason[1:]}." for reason in unknown))
 
     def _meant(self, request: Request) -> int | None:
         """The number of the hit that the question means."""
@@ -68,6 +69,12 @@ class MetadataAnswerer:
         # The abstract may say where the code is even when no link was found in it: that is for the other answerers.
         announced = any(is_announcement(span.text) for span in text.sentences(paper.abstract))
         return None if intent.field == "code" and not paper.code_urls and announced else number
+
+
+def _sentence(known: Known, paper: Paper, number: int, *, first: bool) -> DraftSentence:
+    subject = f"“{paper.title}”" if first else "It"
+    text = append_marker(f"{subject} {known.predicate}.", number)
+    return DraftSentence(text, "" if first else " ", Quote(known.quote, 0, 0))
 
 
 def _likeness(phrase: str, paper: Paper) -> int:

@@ -42,6 +42,7 @@ _OPENINGS = re.compile(
     rf"|(?:motivated|inspired|guided|driven|based|building|built|in light|drawing|informed|armed)(?:\s+(?:by"
     rf"|on|of|upon|with))?"
     rf"\s+{_THIS}\b(?:\s+{_PROBLEM})?\s*,"
+    rf"|(?:address|tackl|overcom|solv|resolv|bridg|fill|mitigat)ing\s+{_THIS}\b(?:\s+{_PROBLEM})?\s*,"
     rf"|(?:with|for|from|towards?|given|under|in)\s+(?:this|these)\s+{_PROBLEM}(?:\s+in mind)?\s*,"
     r"|in (?:this|the (?:present|current)|our) (?:\w+ )?(?:paper|work|study|article|report|survey|thesis"
     r"|letter|manuscript|research"
@@ -83,6 +84,14 @@ _DANGLING_INSIDE = re.compile(
     r"^(?:By|With|Using|Through|Via|Under|Given|On|In|For|From|After|Unlike|Among|Despite|Because of|Due to"
     r"|Following|To \w+|As)"
     r"\s+(?:\w+ing\s+)?(?:this|these|those|such|it|them|both)\b",
+)
+# "The authors overcome these challenges by …": what they overcome was said before.
+_DANGLING_OBJECT = re.compile(
+    r"^The (?:paper|authors|study|work) (?:\w+ ){0,2}?(?:fill|address|tackl|overc[ao]m|bridg|solv|resolv|mitigat"
+    r"|alleviat|remed|answer|close)\w* (?:this|that|these|those|such)\b"
+)
+_ADVERB = re.compile(
+    r"^(The authors|The paper) (?:then|also|further|furthermore|additionally|finally|subsequently|next) "
 )
 _COINED = re.compile(
     r"\b(?:propos|present|introduc|develop|call|nam|dub|term|releas|describ|design|devis|creat)\w*\s+"
@@ -132,6 +141,15 @@ def trim_opening(sentence: str) -> str:
     return body[:1].upper() + body[1:] if body and body != sentence.strip() and _safe_to_raise(body) else body
 
 
+def opening(sentence: str) -> str:
+    """A polished sentence as the first one of its paper: without the adverb that counts on one before it.
+
+    >>> opening("The authors then apply it to maps.")
+    'The authors apply it to maps.'
+    """
+    return _ADVERB.sub(r"\1 ", sentence)
+
+
 def third_person(sentence: str) -> str:
     """First person plural told from outside; as it was where a word is left that no rule covers.
 
@@ -177,7 +195,7 @@ def _resolve_subject(sentence: str, paper: Paper) -> str:
 def _depends(sentence: str) -> bool:
     if _EXPLETIVE.match(sentence):
         return False
-    return bool(_IT.match(sentence) or _DANGLING_INSIDE.match(sentence))
+    return any(pattern.match(sentence) for pattern in (_IT, _DANGLING_INSIDE, _DANGLING_OBJECT))
 
 
 def _is_name(head: str) -> bool:

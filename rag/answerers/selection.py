@@ -24,15 +24,22 @@ class Taste:
 
     A further sentence of the same paper is taken while its gain is at least `gain` of the best one's; `redundancy` is
     what a sentence loses by its likeness (cosine) to those taken, `coverage` what it gains by words of the question
-    that none of them has. Two sentences of that cosine or stem overlap say the same. A further paper is taken while its
-    best sentence is at least `other_paper` as relevant as the most relevant of all.
+    that none of them has. Two sentences of that cosine or stem overlap say the same. In an answer from several papers a
+    paper is taken while its fit is at least `other_paper`: its best sentence's share of the most relevant of all, mixed
+    with its share of the best rank score by `ranking_share`; there a sentence also gains by `relevance` (to its paper's
+    most relevant one) and by `contribution` (it says what its paper brings). A second paper joins the answer to an open
+    question when its relevance is at least `runner_up` of the first one's and its rank score `other_paper`.
     """
 
     gain: float = 0.4
     redundancy: float = 0.05
     coverage: float = 0.1
     near_duplicate: float = 0.95
-    other_paper: float = 0.7
+    other_paper: float = 0.62
+    ranking_share: float = 0.3
+    relevance: float = 0.3
+    contribution: float = 0.2
+    runner_up: float = 0.85
     most_papers: int = 4
     most_sentences: int = 4
     most_words: int = 90
@@ -48,11 +55,14 @@ class Chooser:
         self._taste = taste
         self._model = model or shipped_model()
         topic = request.understanding.topic or request.question
-        self._kind = kind_of(request.question, request.understanding)
+        # "Papers on X with code" asks for papers on X: where the code is was taken for a filter.
+        self._kind = kind_of(topic if request.understanding.heard else request.question, request.understanding)
         self._topic = topic
         self._stems = frozenset(text.stems(topic))
         self._thing = frozenset(text.stems(thing_of(request.question)))
         self._titles = {hit.paper.id: hit.paper.title for hit in request.hits}
+        self._scores = {hit.paper.id: hit.score for hit in request.hits}
+        self._contributes: dict[tuple[str, int], bool] = {}
         self._likely: dict[tuple[str, int], float] = {}
         self._taken: list[ScoredSentence] = []
         self._covered: set[str] = set()
@@ -69,11 +79,24 @@ class Chooser:
             if its_signs["announcement"]:  # a matter of course that no case teaches: wanted when asked for, else not
                 likely = max(likely, 0.9) if self._kind == "code" else 0.1 * likely
             self._likely[item.paper_id, item.ordinal] = likely
+            self._contributes[item.paper_id, item.ordinal] = bool(its_signs["contribution"])
 
     @property
     def answer_first(self) -> bool:
         """Whether the sentence that answers should open the answer; else the abstract's own order reads better."""
         return self._kind in {"number", "result", "code", "reason"}
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether the question asks for nothing in particular, so that more than one paper may well answer it."""
+        return self._kind in {"open", "method"}
+
+    def fit(self, groups: Sequence[Sequence[ScoredSentence]]) -> list[tuple[float, float]]:
+        """For each paper's sentences: their best relevance and the paper's score, as shares of the best of all."""
+        relevance = [max(item.relevance for item in group) for group in groups]
+        scores = [max(0.0, self._scores[group[0].paper_id]) for group in groups]
+        best, top = max(relevance, default=0.0) or 1.0, max(scores, default=0.0) or 1.0
+        return [(one / best, other / top) for one, other in zip(relevance, scores, strict=True)]
 
     def likelihood(self, item: ScoredSentence) -> float:
         """Probability (0..1) that a weighed sentence holds the answer."""
@@ -114,11 +137,18 @@ class Chooser:
             floor = floor or self._taste.gain * gain
         return chosen
 
-    def one_of(self, group: Sequence[ScoredSentence], floor: float) -> ScoredSentence | None:
-        """The sentence of one paper that adds most, where the paper's relevance reaches `floor`."""
-        if max(item.relevance for item in group) < floor:
-            return None
-        item = max(group, key=self.gain)
+    def one_of(self, group: Sequence[ScoredSentence]) -> ScoredSentence | None:
+        """The sentence of one paper that adds most and says what the paper brings; None when all was said already."""
+        best = max(item.relevance for item in group) or 1.0
+
+        def worth(item: ScoredSentence) -> float:
+            gain = self.gain(item)
+            if gain < 0:
+                return gain
+            told = self._taste.contribution * self._contributes[item.paper_id, item.ordinal]
+            return gain + self._taste.relevance * item.relevance / best + told
+
+        item = max(group, key=worth)
         return item if self.gain(item) > 0 else None
 
 

@@ -12,6 +12,8 @@ import click
 from rag.cli import asking, reading, upkeep
 from rag.errors import CitewiseError
 
+_SHARED = ("--library", "--config")
+
 
 class _Group(click.Group):
     """Adds the commands that other packages register under the entry-point group "citewise.commands"."""
@@ -54,7 +56,7 @@ def run(arguments: list[str]) -> int:
     """
     debug = "--debug" in arguments
     try:
-        outcome = group.main([item for item in arguments if item != "--debug"], standalone_mode=False)
+        outcome = group.main(_placed([item for item in arguments if item != "--debug"]), standalone_mode=False)
         return outcome if isinstance(outcome, int) else 0
     except BrokenPipeError:  # the reader went away (`citewise papers | head`): nothing to say, nobody to say it to
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -67,6 +69,19 @@ def run(arguments: list[str]) -> int:
             raise
         click.echo(f"citewise: {_one_line(error)}", err=True)
         return _exit_code(error)
+
+
+def _placed(arguments: list[str]) -> list[str]:
+    """The options that all commands have, given before the command, behind it: `citewise --library DIR ask …`.
+
+    Nothing at all asks for help.
+    """
+    taken = 0
+    while taken < len(arguments) and arguments[taken].startswith(_SHARED):
+        taken += 1 if "=" in arguments[taken] else 2
+    rest = arguments[taken:]
+    end = rest.index("--") if "--" in rest else len(rest)
+    return [*rest[:end], *arguments[:taken], *rest[end:]] if rest else arguments or ["--help"]
 
 
 def _one_line(error: Exception) -> str:

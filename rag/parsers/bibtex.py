@@ -100,7 +100,7 @@ def _fields(entry: Entry, wanted: dict[str, str]) -> dict[str, Any]:
     for key, value in given.items():
         field = wanted.get(key) or field_of(key)
         if field and field not in ("authors", "venue", "date", "id", "categories"):
-            fields.setdefault(field, value if field in ("url", "doi", "pdf") else decoded(value))
+            fields.setdefault(field, value if field in ("url", "doi", "pdf", "code") else decoded(value))
     fields["authors"] = [swapped(decoded(name)) for name in _names(given.get("author") or given.get("editor") or "")]
     fields["venue"] = next((decoded(given[key]) for key in _VENUES if given.get(key)), None)
     fields["date"] = given.get("date") or _date(given)

@@ -22,6 +22,8 @@ _NAMES = {
     "url": "url|link|links|paperurl|urls|landingpage|weburl|abstracturl|absurl|arxivurl|openreviewurl|ur|href|sourceurl"
     "|site|forumurl|pageurl",
     "pdf": "pdf|pdfurl|pdflink|openaccesspdf",
+    "code": "code|codeurl|codelink|codelinks|codeurls|coderepository|repository|repo|repourl|repositoryurl|github"
+    "|githuburl|githublink|githubrepo|gitlab|sourcecode|sourcecodeurl|implementation|officialcode",
     "doi": "doi|doiurl|digitalobjectidentifier|do|articledoi",
     "arxiv_id": "arxivid|arxiv|eprint|arxividentifier|arxivnumber",
     "id": "id|key|paperid|identifier|uid|uuid|itemkey|citekey|citationkey|corpusid|forum|docid|documentid|docno"

@@ -6,7 +6,22 @@ import datetime
 import re
 from typing import Any
 
-_DOI = re.compile(r"10\.\d{4,9}/[^\s\"<>{}|\\^`]+")
+_DOI_TEXT = r"[^\s\"<>{}|\\^`]"
+# Old DOIs are built from a serial item identifier (SICI), the one kind with "<" and ">" inside:
+# 10.1002/(SICI)1097-4571(199009)41:6<391::AID-ASI1>3.0.CO;2-9
+_DOI = re.compile(
+    rf"10\.\d{{4,9}}/(?:{_DOI_TEXT}+<{_DOI_TEXT}+>\d\.\d\.[A-Z]{{2}};{_DOI_TEXT}+|{_DOI_TEXT}+)", re.IGNORECASE
+)
+_ESCAPED = (
+    ("&lt;", "<"),
+    ("&gt;", ">"),
+    ("%3C", "<"),
+    ("%3c", "<"),
+    ("%3E", ">"),
+    ("%3e", ">"),
+    ("$<$", "<"),
+    ("$>$", ">"),
+)
 _NEW_ARXIV = r"\d{2}(?:0[1-9]|1[0-2])\.\d{4,5}"
 _OLD_ARXIV = r"[a-z]+(?:-[a-z]+)*(?:\.[A-Za-z]{2})?/\d{2}(?:0[1-9]|1[0-2])\d{3}"
 _ARXIV = re.compile(rf"(?P<id>{_NEW_ARXIV}|{_OLD_ARXIV})(?:v\d+)?(?:\.pdf)?")
@@ -53,7 +68,13 @@ _MILLISECONDS = 10**11
 
 
 def find_doi(text: str) -> str | None:
-    """The first DOI in a text as a bare lower-case "10.…", without trailing punctuation."""
+    """The first DOI in a text as a bare lower-case "10.…", without trailing punctuation.
+
+    >>> find_doi("https://doi.org/10.1002/(SICI)1097-4571(199009)41:6%3C391::AID-ASI1%3E3.0.CO;2-9.")
+    '10.1002/(sici)1097-4571(199009)41:6<391::aid-asi1>3.0.co;2-9'
+    """
+    for written, meant in _ESCAPED:
+        text = text.replace(written, meant)
     match = _DOI.search(text)
     return _balanced(match.group()).lower() if match else None
 
@@ -74,6 +95,18 @@ def find_url(text: str) -> str | None:
     """The first http(s) URL of a field; nothing else is ever kept as a link."""
     match = _URL.search(text)
     return _balanced(match.group()) if match else None
+
+
+def doi_url(doi: str) -> str:
+    """The address of a bare DOI, with what an address must not hold escaped."""
+    return f"https://doi.org/{doi.replace('<', '%3C').replace('>', '%3E')}"
+
+
+def links(text: str) -> tuple[str, ...]:
+    """Every link in a field for links: those with http(s), and those to code hosts that lost it."""
+    found = [_balanced(match.group()) for match in _URL.finditer(text)]
+    schemeless = [link for link in code_links(text) if not any(link.partition("//")[2] in other for other in found)]
+    return tuple(dict.fromkeys(found + schemeless))
 
 
 def code_links(abstract: str) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ def build(fields: Fields, source: SourceRef, *, markup: bool = False) -> Record 
         doi=doi,
         arxiv_id=arxiv_id,
         external_id=_short(fields.get("id"), markup=False),
-        code_urls=identifiers.code_links(abstract),
+        code_urls=_code(fields.get("code"), abstract),
         keywords=_keywords(fields.get("keywords")) or _categories(fields.get("categories")),
         tldr=_short(fields.get("tldr"), markup=markup, limit=MAX_TITLE),
         upvotes=_count(fields.get("upvotes")),
@@ -140,6 +140,11 @@ def _unwrapped(value: Any) -> Any:
     return value if isinstance(value, int | float) else plain(value)
 
 
+def _code(given: Any, abstract: str) -> tuple[str, ...]:
+    """The links of a code field, then those in the abstract; a field that says only "yes" gives none."""
+    return tuple(dict.fromkeys((*identifiers.links(plain(given)), *identifiers.code_links(abstract))))[:20]
+
+
 def _identifiers(fields: Fields) -> tuple[str | None, str | None, str | None]:
     link, pdf, own = plain(fields.get("url")), plain(fields.get("pdf")), plain(fields.get("id"))
     other = _external(fields.get("external_ids"))
@@ -152,7 +157,7 @@ def _identifiers(fields: Fields) -> tuple[str | None, str | None, str | None]:
     url = identifiers.find_url(link) or identifiers.find_url(pdf) or identifiers.find_url(own)
     if url is None and arxiv_id:
         url = f"https://arxiv.org/abs/{arxiv_id}"
-    return url or (f"https://doi.org/{doi}" if doi else None), doi, arxiv_id
+    return url or (identifiers.doi_url(doi) if doi else None), doi, arxiv_id
 
 
 def _external(value: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -49,6 +50,7 @@ class ChromaIndex:
         self._exact: ExactSearch | None = None
         self._looked = False
         self._log, self._log_mended = VectorLog(folder, dimension), False
+        self._read_only = folder.is_dir() and not os.access(folder, os.W_OK)  # Chroma would refuse to open it
         self._opening = threading.Lock()
         self._closed = False
         self._session: Session | None = None
@@ -89,7 +91,7 @@ class ChromaIndex:
         if k < 1 or (only is not None and not only):
             return []
         exact = self._all()
-        if exact is not None and (only is not None or len(exact) <= _SMALL):
+        if exact is not None and (only is not None or len(exact) <= _SMALL or self._read_only):
             return exact.search(vector, k, only=only)
         if only is not None and len(only) <= _FETCHED:
             vectors = self.vectors(only)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import LibraryDamaged, LibraryError, LibraryLocked
@@ -32,6 +35,7 @@ class TantivyIndex:
 
     Several threads may search while one writes. What was written is seen after `commit`; what another process
     has committed, after `reopen`. The writer's lock is taken at the first change and released by `close`.
+    Tantivy locks a folder to read it; of a folder that may only be read, a temporary copy is searched.
 
     Raises LibraryDamaged when the folder cannot be read, LibraryLocked when another process writes,
     LibraryError when it cannot be written.
@@ -41,12 +45,11 @@ class TantivyIndex:
         self._folder = folder
         self._writing = threading.Lock()
         self._writer: Any = None
+        self._copy: TemporaryDirectory[str] | None = None
         with _explained(folder):
             self._analysis = Analysis()
             self._schema = _schema()
-            self._index = _open(folder, self._schema)
-            self._index.register_tokenizer(ANALYZER, self._analysis.analyzer)
-            self._index.config_reader("manual")
+            self._index = self._open()
             self._view: _View | None = _View(self._schema, self._index.searcher())
 
     def upsert(self, passages: Sequence[Passage]) -> None:
@@ -75,6 +78,8 @@ class TantivyIndex:
         """See what other processes have committed; searches under way finish on the old view."""
         with _explained(self._folder):
             self._opened()
+            if self._copy:
+                self._index = self._open()
             self._index.reload()
             self._view = _View(self._schema, self._index.searcher())
 
@@ -117,6 +122,24 @@ class TantivyIndex:
                 self._writer.rollback()
                 self._writer = None
             self._view = None
+            if self._copy:
+                self._copy.cleanup()
+
+    def _open(self) -> tantivy.Index:
+        from tantivy import Index
+
+        if not self._folder.is_dir() or os.access(self._folder, os.W_OK):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            place = self._folder
+        else:
+            self._copy = TemporaryDirectory(prefix="citewise-")
+            place = Path(self._copy.name, "lexical")
+            shutil.copytree(self._folder, place, ignore=shutil.ignore_patterns("*.lock"), copy_function=shutil.copyfile)
+            place.chmod(0o700)  # copytree copies the folder's mode too
+        index = Index(self._schema, path=str(place))
+        index.register_tokenizer(ANALYZER, self._analysis.analyzer)
+        index.config_reader("manual")
+        return index
 
     def _opened(self) -> _View:
         view = self._view
@@ -127,6 +150,8 @@ class TantivyIndex:
     @contextmanager
     def _write(self) -> Generator[Any]:
         self._opened()
+        if self._copy:
+            raise LibraryError(f"{self._folder} cannot be written; check its permissions")
         with self._writing, _explained(self._folder):
             if self._writer is None:
                 self._writer = self._index.writer(heap_size=_HEAP, num_threads=1)
@@ -195,13 +220,6 @@ def _schema() -> tantivy.Schema:
     builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
     builder.add_text_field("body", stored=False, tokenizer_name=ANALYZER, index_option="freq")
     return builder.build()
-
-
-def _open(folder: Path, schema: tantivy.Schema) -> tantivy.Index:
-    from tantivy import Index
-
-    folder.mkdir(parents=True, exist_ok=True)
-    return Index(schema, path=str(folder))
 
 
 @contextmanager

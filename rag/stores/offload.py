@@ -109,6 +109,8 @@ def _opened(folder: Path, options: dict[str, int]) -> ChromaIndex:
         # The process of a writer that was killed ends by itself, but it finishes what it has begun.
         with FileLock(folder / _LOCK, timeout=_PATIENCE_SECONDS):
             pass
+    except PermissionError as error:
+        raise LibraryError(f"{folder} cannot be written; check its permissions") from error
     except Timeout as error:
         raise LibraryLocked(f"another process is writing to {folder}; try again when it is done") from error
     return ChromaIndex(folder, dimension=options["dimension"], search_breadth=options["search_breadth"])

@@ -1,0 +1,109 @@
+"""Answers about the library as a whole: lists, counts, newest and oldest, and what is declined."""
+
+import pytest
+
+from rag import Filters, open_library
+
+
+def test_papers_of_a_year_are_listed_each_with_its_citation(starter):
+    answer = starter.ask("papers from 2013")
+    assert answer.abstained is None
+    assert {source.paper.year for source in answer.sources} == {2013}
+    assert len(answer.sentences) == len(answer.sources) == 3
+    assert answer.text.count("\n- “") == 2
+    assert answer.notes == ("These are all 3 papers from the year 2013.",)
+    assert all(sentence.supported and len(sentence.markers) == 1 for sentence in answer.sentences)
+    assert all(citation.title in answer.text for citation in answer.citations)
+
+
+@pytest.mark.parametrize("question", ["papers from 1951", "what do you have from 1951?", "how many papers from 1951?"])
+def test_a_year_without_papers_is_said_to_have_none(starter, question):
+    answer = starter.ask(question)
+    assert answer.abstained == "this library holds no paper from the year 1951"
+    assert answer.sources == ()
+
+
+def test_years_that_no_record_holds_are_said(tmp_path):
+    listing = tmp_path / "papers.jsonl"
+    listing.write_text('{"title": "On Lakes", "abstract": "Lakes are deep and still, which was measured twice."}\n')
+    with open_library(tmp_path / "library") as library:
+        library.ingest([listing])
+        assert "0 of its 1 papers have a year on record" in library.ask("papers from 2020").abstained
+
+
+def test_count_is_the_one_of_the_catalog_and_the_list_says_that_it_is_cut(starter):
+    answer = starter.ask("How many papers are there?")
+    count = sum(1 for _ in starter.papers())
+    assert f"This library holds {count} papers" in answer.text
+    assert answer.notes == (f"8 of the {count} papers are listed.",)
+
+
+def test_given_filters_narrow_what_is_counted(starter):
+    answer = starter.ask("How many papers are there?", filters=Filters(year_from=2014, year_to=2014))
+    expected = sum(paper.year == 2014 for paper in starter.papers())
+    assert f"This library holds {expected} papers from the year 2014" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("question", "pick"), [("what's the newest paper?", max), ("oldest paper in the library", min)]
+)
+def test_newest_and_oldest_come_first(starter, question, pick):
+    answer = starter.ask(question)
+    assert answer.sources[0].paper.year == pick(paper.year for paper in starter.papers() if paper.year)
+
+
+@pytest.mark.parametrize("question", ["hello", "what can you do?", "why?", "compare the first two"])
+def test_what_is_no_question_about_papers_is_declined_without_random_papers(starter, question):
+    answer = starter.ask(question)
+    assert "ask about a topic, a method, or a paper by its name" in answer.abstained
+    assert answer.sources == ()
+    assert "nearest" not in answer.text
+
+
+def test_two_metadata_questions_in_one_are_both_answered(starter):
+    answer = starter.ask("How many authors wrote the BERT paper and when was it posted?")
+    assert "has 4 authors [1]" in answer.text
+    assert "2018" in answer.text
+    assert [citation.marker for citation in answer.citations] == [1, 1]
+
+
+def test_most_upvoted_paper_comes_first_with_its_votes(tmp_path):
+    listing = tmp_path / "papers.jsonl"
+    rows = [("On Lakes", 3), ("On Seas", 12), ("On Rivers", 1)]
+    listing.write_text(
+        "".join(
+            f'{{"title": "{title}", "abstract": "{title} we say much that is new and was measured.", "upvotes": {n}}}\n'
+            for title, n in rows
+        )
+    )
+    with open_library(tmp_path / "library") as library:
+        library.ingest([listing])
+        answer = library.ask("most upvoted paper")
+    assert answer.text.startswith("The most upvoted paper in this library is “On Seas”, with 12 upvotes [1].")
+    assert "- “On Rivers”, with 1 upvote [3]." in answer.text
+
+
+def test_papers_of_a_topic_and_a_year_are_listed_with_their_titles(starter):
+    answer = starter.ask("which papers from 2020 are about retrieval?")
+    assert len(answer.sources) > 1
+    for source in answer.sources:
+        assert source.paper.year == 2020
+        assert f"“{source.paper.title}”" in answer.text
+
+
+def test_papers_of_a_topic_are_not_counted(starter):
+    answer = starter.ask("how many papers about dropout are there?")
+    assert any("not a count" in note for note in answer.notes)
+
+
+def test_two_papers_that_are_compared_both_speak(starter):
+    answer = starter.ask("compare BERT and GPT-3")
+    assert answer.abstained is None
+    assert {source.paper.title.partition(":")[0] for source in answer.sources} == {
+        "BERT",
+        "Language Models are Few-Shot Learners",
+    }
+
+
+def test_a_comparison_with_what_no_paper_names_is_declined(starter):
+    assert "Mamba" in starter.ask("compare BERT and Mamba").abstained
