@@ -125,7 +125,7 @@ def metadata_intent(question: str) -> MetadataIntent | None:
     """What a question asks of a paper's record, None when it asks of its contents.
 
     >>> metadata_intent("How many authors does Top2Vec have?")
-    MetadataIntent(field='n_authors', paper='Top2Vec')
+    MetadataIntent(field='n_authors', paper='Top2Vec', also=())
     """
     plain = " ".join(question.split())
     if len(plain) > _LONGEST:
