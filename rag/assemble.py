@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,11 +14,13 @@ from rag.interfaces import Encoder
 from rag.settings import EmbeddingSettings, Settings
 
 if TYPE_CHECKING:
-    from rag.answerers.base import Answerer, Draft, Request
-    from rag.answers import Delta
+    from rag.answerers.base import Draft, Request
+    from rag.answers import Delta, Filters, Turn
     from rag.checkup import Check
+    from rag.conversation import Condensed
     from rag.indexing import Indexes
     from rag.ingest import Ingester, Progress
+    from rag.llm import ChatModel
     from rag.pipeline import Pipeline
     from rag.retrieval import Retriever
     from rag.stores.catalog import Catalog
@@ -139,13 +141,16 @@ def _pipeline(
     from rag.answerers.catalog import CatalogAnswerer
     from rag.answerers.extractive import ExtractiveAnswerer
     from rag.answerers.metadata import MetadataAnswerer
+    from rag.conversation import by_rules
     from rag.gate import Gate
     from rag.pipeline import Answerers, Pipeline
 
+    model = None if settings.llm.kind == "none" else _LazyModel(settings)
+    rewrites = settings.llm.condense and settings.answer.mode != "extractive"
     answerers = Answerers(
         extractive=ExtractiveAnswerer(max_sentences=settings.answer.max_sentences),
         metadata=MetadataAnswerer(),
-        model=None if settings.llm.kind == "none" else _ModelAnswerer(settings),
+        model=model,
         catalog=CatalogAnswerer(catalog),
     )
     # The citation check compares sentences many times an answer: it stays local even when a server makes the vectors.
@@ -157,28 +162,35 @@ def _pipeline(
         encoder=local,
         settings=settings.answer,
         papers=settings.retrieval.papers,
+        condenser=model.condense if model and rewrites else by_rules,
     )
 
 
-class _ModelAnswerer:
-    """The model's answerer, made at its first question: a search must not wait for LlamaIndex, nor fail for a key."""
+class _LazyModel:
+    """The model as answerer and condenser, made when first asked: a search must not wait for LlamaIndex, nor fail for
+    a key."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._made: Answerer | None = None
+        self._made: ChatModel | None = None
         self._making = threading.Lock()
 
     def write(self, request: Request) -> Iterator[Delta | Draft]:
-        return self._answerer().write(request)
-
-    def _answerer(self) -> Answerer:
         from rag.answerers.model import ModelAnswerer
+
+        return ModelAnswerer(self._model(), max_sentences=self._settings.answer.max_sentences).write(request)
+
+    def condense(self, question: str, filters: Filters, history: Sequence[Turn]) -> Condensed:
+        from rag.conversation import by_model, by_rules
+
+        return by_model(self._model())(question, filters, history) if history else by_rules(question, filters, history)
+
+    def _model(self) -> ChatModel:
         from rag.llm import ChatModel
 
         with self._making:
             if self._made is None:
-                model = ChatModel.from_settings(self._settings.llm)
-                self._made = ModelAnswerer(model, max_sentences=self._settings.answer.max_sentences)
+                self._made = ChatModel.from_settings(self._settings.llm)
             return self._made
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rag import text
 from rag.answers import Filters, Turn
 from rag.errors import ModelError
-from rag.llm import Message
+from rag.llm import Message, Reply
 from rag.prompts import CONDENSE, load_prompt
 
 if TYPE_CHECKING:
@@ -89,10 +89,14 @@ _TURNS, _TOLD = 3, 500
 
 @dataclass(frozen=True, slots=True)
 class Condensed:
-    """A question that can be searched on its own, and the filters, with what the conversation adds to them."""
+    """A question that can be searched on its own, and the filters, with what the conversation adds to them.
+
+    `usage` counts the tokens that a model took for it.
+    """
 
     question: str
     filters: Filters
+    usage: dict[str, int] = field(default_factory=dict[str, int])
 
 
 Condenser = Callable[[str, Filters, Sequence[Turn]], Condensed]
@@ -126,11 +130,14 @@ def by_model(model: ChatModel) -> Condenser:
         ruled = by_rules(question, filters, history)
         if not history:
             return ruled
+        reply = Reply()
         try:
-            rewritten = " ".join(model.complete(condense_messages(question, history)).split()).strip('"“” ')
+            said = model.complete(condense_messages(question, history), reply)
         except ModelError:
             return ruled
-        return replace(ruled, question=rewritten) if 0 < len(rewritten) <= _LONGEST else ruled
+        rewritten = " ".join(said.split()).strip('"“” ')
+        plain = rewritten if 0 < len(rewritten) <= _LONGEST else ruled.question
+        return replace(ruled, question=plain, usage=reply.usage)
 
     return condense
 

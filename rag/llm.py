@@ -89,10 +89,10 @@ class ChatModel:
             else:
                 return
 
-    def complete(self, messages: Sequence[Message], stop: Stop | None = None) -> str:
-        """The whole text at once."""
+    def complete(self, messages: Sequence[Message], reply: Reply | None = None, stop: Stop | None = None) -> str:
+        """The whole text at once; see `stream`."""
         parts: list[str] = []
-        for piece in self.stream(messages, Reply(), stop):
+        for piece in self.stream(messages, reply or Reply(), stop):
             if isinstance(piece, Restart):
                 parts.clear()
             else:

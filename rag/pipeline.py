@@ -195,7 +195,8 @@ class _Run:
             self._timings["answer"] = time.perf_counter() - started
         if self._stop.is_set:
             return
-        answer = self._finished(draft, found, verdict)
+        usage = {kind: asked.usage.get(kind, 0) + draft.usage.get(kind, 0) for kind in asked.usage | draft.usage}
+        answer = self._finished(replace(draft, usage=usage), found, verdict)
         if answer.abstained:
             yield Delta(answer.text)
         yield Finished(answer)

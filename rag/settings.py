@@ -91,6 +91,7 @@ class LLMSettings(Section):
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
     timeout: float = Field(default=60.0, gt=0)
     retries: int = Field(default=2, ge=0, le=10)
+    condense: bool = Field(default=True, description="the model rewrites follow-up questions, else rules do")
     prices: dict[str, PriceSettings] = Field(
         default_factory=dict[str, PriceSettings], description="by model; the chat page shows what an answer cost"
     )

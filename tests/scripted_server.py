@@ -52,7 +52,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         script: ScriptedServer = self.server.script  # type: ignore[attr-defined]
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        script.requests.append(json.loads(body))
+        self.asked: dict[str, Any] = json.loads(body)
+        script.requests.append(self.asked)
         script.headers.append(dict(self.headers))
         try:
             script.next_step()(self)
@@ -107,6 +108,16 @@ def says(text: str, *, size: int = 7, pause: float = 0.0, finish: str | None = "
             handler.send_event({**_delta(), "choices": [], "usage": counts})
         handler.send_event("[DONE]")
         handler.end_stream()
+
+    return step
+
+
+def repeats(*, pause: float) -> Step:
+    """Says the question back, slowly, as a cited sentence: shows whose answer an answer is."""
+
+    def step(handler: Handler) -> None:
+        question = handler.asked["messages"][-1]["content"].rstrip().rpartition("\n")[2]
+        says(f"You asked about {question.rstrip('?').split()[-1]} [1].", pause=pause)(handler)
 
     return step
 
