@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -126,8 +127,7 @@ def check(items):
             assert item.title == " ".join(item.title.split())
             assert item.abstract == " ".join(item.abstract.split())
             assert item.url is None or item.url.lower().startswith(("http://", "https://"))
-            json.dumps([item.title, item.abstract, *item.authors, *item.keywords]).encode()
-            "".join([item.title, item.abstract, *item.authors, *item.keywords]).encode("utf-8")
+            json.dumps(asdict(item), ensure_ascii=False).encode("utf-8")
         if isinstance(item, Reject):
             assert item.reason
             assert "\n" not in item.reason

@@ -16,6 +16,7 @@ from rag.parsers.names import read_authors
 
 _SPLIT_KEYWORDS = re.compile(r"\s*[;|,\n]\s*")
 _SPLIT_STRONG = re.compile(r"\s*[;|\n]\s*")
+_SURROGATES = re.compile("[\ud800-\udfff]+")
 _NESTED = ("value", "text", "name", "display_name", "title", "content", "#text", "url")
 _INTEGER_LIMIT = 2**53
 Fields = Mapping[str, Any]
@@ -52,9 +53,12 @@ def build(fields: Fields, source: SourceRef, *, markup: bool = False) -> Record 
 
 
 def plain(value: Any) -> str:
-    """Any value as text: strings as they are, numbers in digits, lists joined, {"value": …} unwrapped, others empty."""
+    """Any value as text: numbers in digits, lists joined, {"value": …} unwrapped, others empty.
+
+    Lone surrogates, which JSON can spell and no file can hold, are dropped.
+    """
     if isinstance(value, str):
-        return value
+        return value if value.isascii() else _SURROGATES.sub("", value)
     if value is None or isinstance(value, bool):
         return ""
     if isinstance(value, int | float):
