@@ -23,8 +23,9 @@ class Case(BaseModel):
     `relevant` names papers by id, DOI, arXiv id or title; `grades` (one each, default 1) is for graded
     judgements. `facts` lists what an answer must say: one list of alternatives a fact. `answer` is a
     reference answer. `answerable` is true unless said otherwise, or when nothing relevant, no fact and no
-    reference is given. `about` and `absent` say what an unanswerable near miss is near to, and which words
-    its papers do not hold. Unknown keys are passed over, except those that look like a slip of the pen.
+    reference is given. `paraphrase_of` is the id of a case that asks the same in other words. `about` and
+    `absent` say what an unanswerable near miss is near to, and which words its papers do not hold. Unknown
+    keys are passed over, except those that look like a slip of the pen.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
@@ -39,6 +40,7 @@ class Case(BaseModel):
     tags: tuple[str, ...] = ()
     kind: str = ""
     history: tuple[PastTurn, ...] = ()
+    paraphrase_of: str = ""
     about: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     abstract_by: str | None = None

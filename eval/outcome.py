@@ -40,6 +40,8 @@ class Run:
     seed: int = 0
     judge: str | None = None
     measures: Mapping[str, Measure] = field(default_factory=named)
+    judging: Mapping[str, Any] | None = None  # what the judge says of itself
+    agreement: Sequence[Mapping[str, Any]] = ()  # of judges with human labels
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -53,6 +55,8 @@ class Run:
             "measures": self._estimates(self.rows, list(self.measures)),
             "tags": {tag: self._tagged(tag) for tag in self.tags},
             "diagnosis": self._diagnosis(),
+            **({"judging": dict(self.judging)} if self.judging else {}),
+            **({"agreement": [dict(item) for item in self.agreement]} if self.agreement else {}),
         }
 
     @property
@@ -95,7 +99,8 @@ class Run:
             rows = [json.loads(line) for line in (folder / CASES).read_text(encoding="utf-8").splitlines()]
             seconds = json.loads((folder / TIMINGS).read_text(encoding="utf-8"))["seconds"]
             measures = named(list(summary["measures"]))
-            return cls(summary["name"], tuple(rows), seconds, summary["seed"], summary["judge"], measures)
+            more = {"judging": summary.get("judging"), "agreement": tuple(summary.get("agreement", ()))}
+            return cls(summary["name"], tuple(rows), seconds, summary["seed"], summary["judge"], measures, **more)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{folder} holds no finished run ({' '.join(str(error).split())}); make one with: citewise eval run"

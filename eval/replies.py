@@ -13,11 +13,12 @@ from eval.case import Case
 from eval.reply import Reply
 
 
-def key_of(fingerprint: str | None, case: Case) -> str | None:
-    """What a reply depends on: the system and what is asked of it. None: not to be reused."""
+def key_of(fingerprint: str | None, case: Case, repeat: int = 0) -> str | None:
+    """What a reply depends on: the system, what is asked of it, and for which time. None: not to be reused."""
     if fingerprint is None:
         return None
-    asked = [fingerprint, case.question, [[turn.question, turn.answer] for turn in case.history]]
+    asked: list[object] = [fingerprint, case.question, [[turn.question, turn.answer] for turn in case.history]]
+    asked += [repeat] if repeat else []
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 

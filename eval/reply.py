@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rag.answers import Answer
@@ -39,6 +39,7 @@ class Reply:
     `retrieved` ranks paper ids, best first, deeper than the answer needs; `context` holds those the answer
     was written from. `abstained` is None or the reason given. `confidence` (0..1) is the system's probability
     that the papers answer the question, None where it has none. `error` says why there is no reply at all.
+    `usage` counts tokens ("prompt", "completion"), `cost` is in dollars, None where it is not known.
     """
 
     text: str = ""
@@ -51,6 +52,8 @@ class Reply:
     searched: str = ""
     seconds: float = 0.0
     error: str | None = None
+    usage: dict[str, int] = field(default_factory=dict[str, int])
+    cost: float | None = None
 
     @property
     def answered(self) -> bool:
@@ -107,6 +110,7 @@ class Reply:
             confidence=answer.confidence,
             mode=answer.mode,
             searched=answer.searched,
+            usage=dict(answer.usage),
             **more,
         )
 

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eval.asking import Progress, aliased, ask_all, in_order
 from eval.case import Case
 from eval.diagnosis import diagnose
 from eval.judges.alce import judge_reply
-from eval.judges.base import Judge, Judged
+from eval.judges.base import Judge, Judged, SentenceVerdict
 from eval.linking import Names, link
 from eval.measures import named
 from eval.measures.base import CaseMeasure, Measure
 from eval.measures.facts import missing_facts
 from eval.measures.retrieval import IR_NAMES, retrieval_values
 from eval.outcome import Run
-from eval.replies import ReplyLog, key_of
+from eval.replies import ReplyLog
 from eval.reply import Reply
 from eval.systems import System, as_system
 from rag.errors import CitewiseError
 from rag.papers import Paper
 
-Progress = Callable[[int, int], None]  # cases done, cases in all
 _SHOWN_PAPERS = 10  # of a ranking, kept in the row
 
 
@@ -38,11 +38,13 @@ def run(
     judge: Judge | None = None,
     seed: int = 0,
     jobs: int = 1,
+    repeats: int = 1,
     allow_missing: bool = False,
     progress: Progress | None = None,
 ) -> Run:
     """Evaluate a `System`, or any callable that answers a question, over cases.
 
+    Each case is asked `repeats` times: the first reply is measured, the others say how alike they are to it.
     With `papers` (or a system that lists its own), cases may name papers by title, and citations are judged:
     by `judge`, by default the deterministic one. With `out`, the run is saved there, and replies are reused
     as long as question, papers, settings and code are the same. A case on which the system raises is kept,
@@ -54,61 +56,29 @@ def run(
     names = Names.of(system.papers())
     linked = link(list(cases), names, allow_missing=allow_missing) if names.ids else list(cases)
     log = ReplyLog(Path(out) / "replies.jsonl" if out else None)
-    replies = [_aliased(reply, names.aliases) for reply in _ask_all(system, linked, log, jobs=jobs, progress=progress)]
+    asked = ask_all(system, linked, log, jobs=jobs, times=repeats, progress=progress)
+    told = [tuple(aliased(reply, names.aliases) for reply in replies) for replies in asked]
+    replies = [first for first, *_ in told]
     if linked and all(reply.error for reply in replies):
         raise CitewiseError(f"every one of the {len(linked)} cases failed; the first with: {replies[0].error}")
     chosen = named(measures)
     judging = judge or (_default_judge() if names.ids and _needs_judge(chosen) else None)
-    rows = _rows(linked, replies, system, judging, chosen)
+    verdicts = _verdicts(replies, system, judging, jobs)
+    judged = _judged(linked, told, verdicts, chosen)
+    rows = tuple(_row(item, system, chosen) for item in judged)
     seconds = {case.id: reply.seconds for case, reply in zip(linked, replies, strict=True)}
-    finished = Run(name or system.name, rows, seconds, seed, judging.name if judging else None, chosen)
+    finished = Run(
+        name or system.name,
+        rows,
+        seconds,
+        seed,
+        judging.name if judging else None,
+        chosen,
+        judging=_report(judging),
+    )
     if out:
         finished.save(Path(out))
     return finished
-
-
-def _ask_all(
-    system: System, cases: Sequence[Case], log: ReplyLog, *, jobs: int, progress: Progress | None
-) -> list[Reply]:
-    with log, ThreadPoolExecutor(max_workers=jobs) as pool:
-        replies: list[Reply] = []
-        for reply in _in_order(pool, lambda case: _ask(system, case, log), cases, jobs):
-            replies.append(reply)
-            if progress:
-                progress(len(replies), len(cases))
-        return replies
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Case], Reply], cases: Sequence[Case], jobs: int
-) -> Iterator[Reply]:
-    """One job needs no thread: an interrupt then stops at once, and what was answered is in the log."""
-    return map(work, cases) if jobs == 1 else pool.map(work, cases)
-
-
-def _ask(system: System, case: Case, log: ReplyLog) -> Reply:
-    key = key_of(system.fingerprint, case)
-    known = log.get(key)
-    if known:
-        return known
-    try:
-        reply = system.reply(case.question, case.history)
-    except Exception as error:  # noqa: BLE001 - whatever a system under test raises is a result: a failed case
-        return Reply(error=f"{type(error).__name__}: {' '.join(str(error).split())}")
-    log.add(key, reply)
-    return reply
-
-
-def _aliased(reply: Reply, aliases: Mapping[str, str]) -> Reply:
-    """Papers that share a title counted as one, as in the cases."""
-    if not aliases:
-        return reply
-    from dataclasses import replace
-
-    def one(ids: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(aliases.get(paper, paper) for paper in ids))
-
-    return replace(reply, retrieved=one(reply.retrieved), context=one(reply.context))
 
 
 def _needs_judge(measures: Mapping[str, Measure]) -> bool:
@@ -121,20 +91,44 @@ def _default_judge() -> Judge:
     return default_judge()
 
 
-def _rows(
+def _verdicts(
+    replies: Sequence[Reply], system: System, judge: Judge | None, jobs: int
+) -> list[tuple[SentenceVerdict, ...] | None]:
+    """A judge that waits for a server may be asked about several replies at a time."""
+    if judge is None:
+        return [None] * len(replies)
+    at_a_time = jobs if getattr(judge, "parallel", False) else 1
+    return list(in_order(lambda reply: judge_reply(reply, system.paper, judge), replies, at_a_time))
+
+
+def _report(judge: Judge | None) -> dict[str, Any] | None:
+    """What a judge says of itself, where it does."""
+    report = getattr(judge, "report", None)
+    return report() if report else None
+
+
+def _judged(
     cases: Sequence[Case],
-    replies: Sequence[Reply],
-    system: System,
-    judge: Judge | None,
+    told: Sequence[tuple[Reply, ...]],
+    verdicts: Sequence[tuple[SentenceVerdict, ...] | None],
     measures: Mapping[str, Measure],
-) -> tuple[dict[str, Any], ...]:
-    retrieval = retrieval_values(cases, replies) if any(name in IR_NAMES for name in measures) else {}
-    rows = []
-    for case, reply in zip(cases, replies, strict=True):
-        verdicts = judge_reply(reply, system.paper, judge) if judge else None
-        judged = Judged(case, reply, verdicts, retrieval.get(case.id, {}))
-        rows.append(_row(judged, system, measures))
-    return tuple(rows)
+) -> list[Judged]:
+    first = [replies[0] for replies in told]
+    retrieval = retrieval_values(cases, first) if any(name in IR_NAMES for name in measures) else {}
+    groups: dict[str, list[Reply]] = defaultdict(list)
+    for case, reply in zip(cases, first, strict=True):
+        groups[case.paraphrase_of or case.id].append(reply)
+    return [
+        Judged(
+            case,
+            replies[0],
+            verdict,
+            retrieval.get(case.id, {}),
+            replies[1:],
+            tuple(other for other in groups[case.paraphrase_of or case.id] if other is not replies[0]),
+        )
+        for case, replies, verdict in zip(cases, told, verdicts, strict=True)
+    ]
 
 
 def _row(judged: Judged, system: System, measures: Mapping[str, Measure]) -> dict[str, Any]:
@@ -166,6 +160,7 @@ def _row(judged: Judged, system: System, measures: Mapping[str, Measure]) -> dic
         "mode": reply.mode,
         "searched": reply.searched,
         "error": reply.error,
+        "usage": reply.usage,
         "measures": {name: None if value is None else round(value, 6) for name, value in values.items()},
         "diagnosis": {"stage": fault.stage, "why": fault.why} if fault else None,
         "titles": {name: paper.title for name in shown if (paper := system.paper(name))},
@@ -182,7 +177,9 @@ def _sentences(judged: Judged) -> list[dict[str, Any]]:
     return [
         {
             "text": said.text,
-            "cites": [{"paper_id": cite.paper_id, "quote": cite.quote} for cite in said.cites],
+            "cites": [
+                {"paper_id": cite.paper_id, "quote": cite.quote, "metadata": cite.metadata} for cite in said.cites
+            ],
             "dangling": said.dangling,
             "supported": verdict.supported if verdict else None,
             "faithful": verdict.faithful if verdict else None,

@@ -17,6 +17,7 @@ from rag.papers import Paper
 
 if TYPE_CHECKING:
     from rag.library import Library
+    from rag.settings import LLMSettings
 
 DEPTH = 50  # papers of a ranking that are looked at: enough to tell a miss of retrieval from one of ranking
 Answering = Callable[..., "Reply | Answer | str"]
@@ -119,7 +120,8 @@ class LibrarySystem:
         context = tuple(hit.paper.id for event in stream for hit in getattr(event, "hits", ()))
         hits = self._library.search(answer.searched or question, self._depth, filters=answer.filters or None)
         ranked = tuple(hit.paper.id for hit in hits)
-        return Reply.from_answer(answer, retrieved=ranked, context=context, seconds=seconds)
+        cost = _dollars(answer, self._library.settings.llm)
+        return Reply.from_answer(answer, retrieved=ranked, context=context, seconds=seconds, cost=cost)
 
     def papers(self) -> Iterator[Paper]:
         """All papers of the library."""
@@ -147,6 +149,19 @@ def as_reply(given: Reply | Answer | str) -> Reply:
         ids = tuple(source.paper.id for source in given.sources)
         return Reply.from_answer(given, retrieved=ids, context=ids)
     return Reply.from_text(given)
+
+
+def _dollars(answer: Answer, settings: LLMSettings) -> float | None:
+    """What the model's tokens cost; None where usage or price is not known, 0 where no model is set up. Of a
+    multi-turn case, the last turn only.
+    """
+    if settings.kind == "none":
+        return 0.0
+    price = settings.prices.get(answer.model or settings.model)
+    if price is None or not answer.usage:
+        return None
+    tokens = answer.usage.get("prompt", 0) * price.input + answer.usage.get("completion", 0) * price.output
+    return tokens / 1e6
 
 
 def _engine_digest() -> bytes:

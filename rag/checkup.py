@@ -17,12 +17,13 @@ from urllib.request import Request, urlopen
 from rag.errors import CitewiseError, LibraryError
 from rag.indexing import OpenIndexes
 from rag.ingest import CATALOG
-from rag.interfaces import DenseIndex, Encoder, LexicalIndex
+from rag.interfaces import Encoder
 from rag.settings import Settings
 from rag.stores import manifest as manifests
 from rag.stores.catalog import Catalog
 from rag.stores.lock import holder
 from rag.stores.manifest import Manifest
+from rag.stores.vectors import VectorLog
 
 _LITTLE_SPACE = 500_000_000
 _PATIENCE_SECONDS = 3.0
@@ -128,8 +129,10 @@ def _indexes(
     yield _fits(manifest, settings, load_encoder)
     with closing(open_indexes(manifest)) as indexes:
         expected = set(catalog.all_passage_ids())
-        yield _agreement("dense index", indexes.dense, expected)
-        yield _agreement("lexical index", indexes.lexical, expected)
+        yield _agreement("dense index", indexes.dense.ids(), expected)
+        mapped = VectorLog(folder / manifest.folders["dense"], manifest.dimension).read()
+        yield _agreement("mapped vectors", set(mapped.ids if mapped else ()), expected)
+        yield _agreement("lexical index", indexes.lexical.ids(), expected)
 
 
 def _fits(manifest: Manifest, settings: Settings, load_encoder: Callable[[], Encoder]) -> Check:
@@ -143,8 +146,7 @@ def _fits(manifest: Manifest, settings: Settings, load_encoder: Callable[[], Enc
     return Check("fingerprint", ok=True, message=message)
 
 
-def _agreement(name: str, index: DenseIndex | LexicalIndex, expected: set[str]) -> Check:
-    found = index.ids()
+def _agreement(name: str, found: set[str], expected: set[str]) -> Check:
     missing, extra = len(expected - found), len(found - expected)
     if not missing and not extra:
         return Check(name, ok=True, message=f"{len(found):,} passages, as in the catalog")

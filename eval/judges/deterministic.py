@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from eval.judges.base import Evidence
-from rag.answerers.metadata import spelled_date
+from eval.judges.base import Evidence, as_text
 from rag.citations import SupportScorer
 from rag.interfaces import Encoder
 from rag.papers import Paper
@@ -66,30 +65,7 @@ def default_judge() -> DeterministicJudge:
 
 
 def _as_evidence(evidence: Evidence) -> Paper:
-    paper = evidence.paper
-    if not evidence.metadata:
-        return paper
-    return replace(paper, abstract=f"{paper.abstract} {_record_sentence(paper)}".strip())
-
-
-def _record_sentence(paper: Paper) -> str:
-    """What a paper's record says, as one sentence that a claim about it can be compared with."""
-    authors = len(paper.authors) or paper.n_authors
-    parts = [
-        f"was written by {', '.join(paper.authors)}" if paper.authors else "",
-        f"has {authors} authors" if authors else "",
-        f"is dated {spelled_date(paper.date)} ({paper.date})" if paper.date else "",
-        f"is from {paper.year}" if paper.year else "",
-        f"appeared at {paper.venue}" if paper.venue else "",
-        f"has {paper.upvotes} upvotes" if paper.upvotes is not None else "",
-        f"has {paper.comments} comments" if paper.comments is not None else "",
-        f"is at {paper.url}" if paper.url else "",
-        f"is at https://arxiv.org/abs/{paper.arxiv_id}" if paper.arxiv_id else "",
-        f"is at https://doi.org/{paper.doi}" if paper.doi else "",
-        f"has its code at {' and '.join(paper.code_urls)}" if paper.code_urls else "",
-    ]
-    title = paper.title.rstrip(".")
-    return f"“{title}” {' and '.join(part for part in parts if part)}."
+    return replace(evidence.paper, abstract=as_text(evidence)) if evidence.metadata else evidence.paper
 
 
 def _ended(quote: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eval.measures import abstention, citation, correct, facts, length, overlap, retrieval
+from eval.measures import abstention, citation, consistency, correct, cost, facts, length, overlap, retrieval
 from eval.measures.base import Measure
 from rag.errors import UsageError
 
@@ -17,7 +17,9 @@ _TABLE: dict[str, Measure] = {
         *overlap.MEASURES,
         *citation.MEASURES,
         *abstention.MEASURES,
+        *consistency.MEASURES,
         *length.MEASURES,
+        *cost.MEASURES,
     )
 }
 

@@ -16,7 +16,10 @@ def remove(paper_ids: tuple[str, ...], source: str | None, folder: str | None, c
     if not paper_ids and source is None:
         raise click.UsageError("give one or more paper ids, or --from PATH")
     with open_with(folder, configs) as library:
+        unknown = [paper_id for paper_id in paper_ids if library.paper(paper_id) is None]
         removed = library.remove(paper_ids, source=source)
+    if unknown:
+        click.echo(f"no paper has the id {', '.join(unknown)} (see `citewise papers`)", err=True)
     click.echo(f"removed {removed} paper{'' if removed == 1 else 's'}")
 
 

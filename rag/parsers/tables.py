@@ -200,7 +200,7 @@ def _places(source: Source, cells: list[str], columns: Columns) -> tuple[Places,
         shown = ", ".join(name[:30] for name in names[:8])
         raise InputError(
             f"{source.name}: no column is called title or abstract (found: {shown});"
-            " declare them, e.g. columns={'title': 'Paper name', 'abstract': 4}"
+            " declare them, e.g. --column title=Headline, in Python columns={'title': 'Headline', 'abstract': 4}"
         )
     return found, True
 
