@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eval.asking import Progress, aliased, ask_all, in_order
 from eval.case import Case
@@ -24,6 +24,9 @@ from eval.systems import System, as_system
 from rag.errors import CitewiseError
 from rag.papers import Paper
 
+if TYPE_CHECKING:
+    from eval.labels import Label
+
 _SHOWN_PAPERS = 10  # of a ranking, kept in the row
 
 
@@ -39,6 +42,7 @@ def run(
     seed: int = 0,
     jobs: int = 1,
     repeats: int = 1,
+    labels: Sequence[Label] = (),
     allow_missing: bool = False,
     progress: Progress | None = None,
 ) -> Run:
@@ -50,11 +54,14 @@ def run(
     as long as question, papers, settings and code are the same. A case on which the system raises is kept,
     and scores zero.
 
+    With human `labels`, the agreement of the automatic judges with them is part of the summary.
+
     Raises InputError for a case that names an unknown paper, CitewiseError when every case fails.
     """
+    given = list(cases)
     system = as_system(answerer, papers, name=name or "system")
     names = Names.of(system.papers())
-    linked = link(list(cases), names, allow_missing=allow_missing) if names.ids else list(cases)
+    linked = link(given, names, allow_missing=allow_missing) if names.ids else given
     log = ReplyLog(Path(out) / "replies.jsonl" if out else None)
     asked = ask_all(system, linked, log, jobs=jobs, times=repeats, progress=progress)
     told = [tuple(aliased(reply, names.aliases) for reply in replies) for replies in asked]
@@ -75,6 +82,7 @@ def run(
         judging.name if judging else None,
         chosen,
         judging=_report(judging),
+        agreement=_agreement(labels, judging, system, given, seed),
     )
     if out:
         finished.save(Path(out))
@@ -105,6 +113,16 @@ def _report(judge: Judge | None) -> dict[str, Any] | None:
     """What a judge says of itself, where it does."""
     report = getattr(judge, "report", None)
     return report() if report else None
+
+
+def _agreement(
+    labels: Sequence[Label], judge: Judge | None, system: System, cases: Sequence[Case], seed: int
+) -> tuple[dict[str, Any], ...]:
+    from eval.agreement import agreements
+
+    if not labels or judge is None:
+        return ()
+    return tuple(item.as_json() for item in agreements(labels, judge, system.papers(), cases, seed=seed))
 
 
 def _judged(

@@ -95,7 +95,7 @@ def test_a_case_shows_question_answer_evidence_and_diagnosis(bad: Run):
     shown = case_list(bad)
     assert "Who funded the work on Zephyr?" in shown
     assert "answered, though the papers do not say it" in shown
-    assert "<blockquote>Zephyr reaches 40 times faster" in shown
+    assert "word for word from" in shown
     assert "Zephyr: a new method for graph embedding" in shown
 
 

@@ -83,11 +83,16 @@ def _answer(row: Row) -> str:
 def _sentence(row: Row, said: Row) -> str:
     verdict = {True: "", False: ' <span class="bad">not supported</span>', None: ""}[said["supported"]]
     lost = f' <span class="bad">{said["dangling"]} dangling</span>' if said["dangling"] else ""
-    quotes = "".join(
-        f"<blockquote>{escape(cite['quote'] or 'no quote')}<cite>{_title(row, cite['paper_id'])}</cite></blockquote>"
-        for cite in said["cites"]
-    )
+    quotes = "".join(_quote(row, said["text"], cite) for cite in said["cites"])
     return f"<li>{escape(said['text'])}{verdict}{lost}{quotes}</li>"
+
+
+def _quote(row: Row, text: str, cite: Row) -> str:
+    """The evidence; where it is the sentence itself, only that it is."""
+    title = _title(row, cite["paper_id"])
+    if cite["quote"] == text:
+        return f"<cite>word for word from {title}</cite>"
+    return f"<blockquote>{escape(cite['quote'] or 'no quote')}<cite>{title}</cite></blockquote>"
 
 
 def _facts(row: Row) -> str:

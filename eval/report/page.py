@@ -4,41 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from eval.report.cases import case_list
 from eval.report.charts import curve, histogram, interval_bar, reliability
 from eval.report.confidence import reliability_bins, risk_coverage
+from eval.report.document import document
 from eval.report.markdown import number
 
 if TYPE_CHECKING:
     from eval.comparing import Comparison
     from eval.outcome import Run
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+
+_OWN_CHECK = (
+    " The deterministic judge is the check by which Citewise itself drops and marks sentences: of its own answers it "
+    "rarely finds a fault. How far that judge can be trusted is what labels by people are for (--labels)."
+)
 
 
 def page(run: Run, comparisons: Sequence[Comparison] = ()) -> str:
     """The whole page of a run, with comparisons (of it with others) where there are any."""
-    resources = files("eval.report")
-    style, script = (resources.joinpath(name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     parts = [
         _headline(run),
+        _judges(run),
         *(_comparison(item) for item in comparisons),
         _charts(run),
         _diagnosis(run),
         _tags(run),
         case_list(run),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Evaluation of {escape(run.name)}</title><style>{style}</style></head><body>"
-        f"<header><h1>Evaluation of {escape(run.name)}</h1><p>{_lead(run)}</p></header>"
-        f"<main>{''.join(parts)}</main><script>{script}</script></body></html>\n"
-    )
+    heading = f"Evaluation of {escape(run.name)}"
+    return document(heading, _lead(run), "".join(parts), script=True)
 
 
 def _lead(run: Run) -> str:
@@ -57,23 +54,57 @@ def _headline(run: Run) -> str:
         f'<tr><th scope="row" title="{escape(run.measures[name].about)}">{escape(name)}'
         f"{'' if run.measures[name].higher_is_better else ' <small>↓</small>'}</th>{_estimate(item)}</tr>"
         for name, item in run.summary["measures"].items()
+        if item["n"]
     )
+    absent = [f"<code>{escape(name)}</code>" for name, item in run.summary["measures"].items() if not item["n"]]
+    unmeasured = f" Not measured, since no case has what it takes: {', '.join(absent)}." if absent else ""
     return (
         '<section><h2>Measures</h2><div class="wide"><table><thead><tr><th>measure</th><th class="n">value</th>'
-        f'<th class="n">95 % interval</th><th></th><th class="n">cases</th></tr></thead>'
+        f'<th class="n">95 % interval</th><th class="bar-column"></th><th class="n">cases</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
-        '<p class="note">↓ lower is better. Point at a name for its definition.</p></section>'
+        '<p class="note">↓ lower is better. '
+        f"{unmeasured}{_OWN_CHECK if run.judge == 'deterministic' else ''}</p>{_meanings(run)}</section>"
     )
 
 
 def _estimate(item: dict[str, Any]) -> str:
     if item["mean"] is None:
-        return '<td class="n">–</td><td class="n">–</td><td></td><td class="n">0</td>'
+        return '<td class="n">–</td><td class="n">–</td><td class="bar-column"></td><td class="n">0</td>'
     strip = interval_bar(item["low"], item["mean"], item["high"]) if 0 <= item["low"] <= item["high"] <= 1 else ""
     return (
         f'<td class="n"><strong>{number(item["mean"])}</strong></td><td class="n">{number(item["low"])} – '
-        f'{number(item["high"])}</td><td>{strip}</td><td class="n">{item["n"]}</td>'
+        f'{number(item["high"])}</td><td class="bar-column">{strip}</td><td class="n">{item["n"]}</td>'
     )
+
+
+def _meanings(run: Run) -> str:
+    """Every measure's definition, for those who cannot point at its name."""
+    items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(item.about)}</dd>" for name, item in run.measures.items())
+    return f'<details class="about"><summary>What the measures mean</summary><dl class="terms">{items}</dl></details>'
+
+
+def _judges(run: Run) -> str:
+    """What is known of the judges: how they agree with people, and how a model agrees with itself."""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(item["judge"])}</th><td>{escape(item["level"])}</td>'
+        f'<td class="n"><strong>{number(item["kappa"]["mean"])}</strong></td><td class="n">'
+        f'{number(item["kappa"]["low"])} – {number(item["kappa"]["high"])}</td><td class="n">{item["same"]:.0%}</td>'
+        f'<td class="n">{item["counts"]["yes_no"]}</td><td class="n">{item["counts"]["no_yes"]}</td>'
+        f'<td class="n">{item["n"]}</td></tr>'
+        for item in run.agreement
+    )
+    head = "".join(
+        f'<th class="n">{name}</th>'
+        for name in ("Cohen's κ", "95 % interval", "alike", "too kind", "too strict", "labels")
+    )
+    table = (
+        f'<div class="wide"><table><thead><tr><th>judge</th><th>of a</th>{head}</tr></thead><tbody>{rows}</tbody>'
+        '</table></div><p class="note">Against human labels; too kind: the judge says yes and people no. κ is 0 for '
+        "agreement by chance and 1 for full agreement: the lower it is, the less the citation measures above say.</p>"
+    )
+    told = ", ".join(f"{escape(name.replace('_', ' '))} {value}" for name, value in (run.judging or {}).items())
+    about = f'<p class="note">{escape(run.judge or "")}: {told}</p>' if told else ""
+    return f"<section><h2>Judges</h2>{table if rows else ''}{about}</section>" if rows or about else ""
 
 
 def _comparison(comparison: Comparison) -> str:

@@ -20,7 +20,7 @@
   form.addEventListener("submit", (event) => event.preventDefault());
   let opened = [];
   addEventListener("beforeprint", () => {
-    opened = cases.filter((item) => !item.open && !item.hidden);
+    opened = cases.filter((item) => !item.open && !item.hidden && !item.classList.contains("right"));
     for (const item of opened) item.open = true;
   });
   addEventListener("afterprint", () => { for (const item of opened) item.open = false; });

@@ -11,8 +11,12 @@ from rich.text import Text
 from eval.report.markdown import number
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
     from eval.comparing import Comparison
     from eval.outcome import Run
+    from eval.sweeping import Sweep
 
 _STYLES = {"better": "green", "worse": "red"}
 _WIDTH = 100
@@ -24,8 +28,9 @@ def show_run(run: Run) -> None:
     for head in ("value", "95 % interval", "cases"):
         table.add_column(head, justify="right")
     for name, item in run.summary["measures"].items():
-        interval = f"{number(item['low'])} – {number(item['high'])}"
-        table.add_row(name, number(item["mean"]), interval, str(item["n"]))
+        if item["n"]:  # what no case has is in summary.json and in the report
+            interval = f"{number(item['low'])} – {number(item['high'])}"
+            table.add_row(name, number(item["mean"]), interval, str(item["n"]))
     console = _console()
     console.print(table)
     latency = run.latency
@@ -34,6 +39,10 @@ def show_run(run: Run) -> None:
     )
     blamed = ", ".join(f"{stage} {count}" for stage, count in run.summary["diagnosis"].items())
     console.print(f"faults by stage: {blamed or 'none'}")
+    if run.judging:
+        console.print(f"judge: {run.judge}; {', '.join(f'{name} {value}' for name, value in run.judging.items())}")
+    if run.agreement:
+        show_agreements(run.agreement)
 
 
 def show_comparison(comparison: Comparison) -> None:
@@ -59,6 +68,48 @@ def show_comparison(comparison: Comparison) -> None:
     console.print(table)
     if comparison.left_out:
         console.print(f"{len(comparison.left_out)} cases are in one of the runs only and were left out")
+
+
+def show_agreements(found: Sequence[Mapping[str, Any]], *, differing: bool = False) -> None:
+    """A row a judge: kappa with its interval, and how often it is kinder or stricter than people; with `differing`,
+    the items that differ.
+    """
+    table = Table("judge", title="agreement with human labels", title_style="bold")
+    table.add_column("of a", no_wrap=True)
+    for head in ("kappa", "95 % interval", "alike", "too kind", "too strict", "labels"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for item in found:
+        kappa, counts = item["kappa"], item["counts"]
+        interval = f"{number(kappa['low'])} – {number(kappa['high'])}"
+        tail = (str(counts["yes_no"]), str(counts["no_yes"]), str(item["n"]))
+        table.add_row(item["judge"], item["level"], number(kappa["mean"]), interval, f"{item['same']:.0%}", *tail)
+    console = _console()
+    console.print(table)
+    for item in found if differing else ():
+        for label in item["differing"]:
+            said = "yes" if label["label"] else "no"
+            console.print(Text(f"people: {said} · {label['id']}: {label['text']}"))
+
+
+def show_sweep(sweep: Sweep) -> None:
+    """A row a point, best first; a star for the front."""
+    table = Table(title=f"{len(sweep.points)} settings, {sweep.n} cases", title_style="bold")
+    table.add_column("settings", overflow="fold")
+    for head in (sweep.quality, "95 % interval", "median s", "front", "like best"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for point in sweep.points:
+        table.add_row(
+            Text(point.name),
+            number(point.quality),
+            f"{number(point.low)} – {number(point.high)}",
+            f"{point.seconds:.4f}",
+            "*" if point.on_front else "",
+            "yes" if point.like_best else "",
+        )
+    console = _console()
+    console.print(table)
+    console.print(Text(f"fastest on the front that is not told from the best: {sweep.choice.name}"))
+    console.print("chosen on these cases: see whether it holds on others before you keep it")
 
 
 def _console() -> Console:

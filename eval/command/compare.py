@@ -1,0 +1,38 @@
+"""`citewise eval compare` and `citewise eval report`: what finished runs say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from eval.command.output import exit_code, gate_options, gate_results, tell_comparison, write_report
+
+
+@click.command("compare")
+@click.argument("first", type=click.Path())
+@click.argument("second", type=click.Path())
+@click.option("--seed", type=int, default=0, help="Of the resampling; same seed, same numbers.")
+@gate_options
+def compare_command(
+    first: str, second: str, seed: int, gate: str | None, markdown_file: str | None, as_json: bool
+) -> int:
+    """Compare two runs: is SECOND better than FIRST, beyond chance? The gate is checked on SECOND, base is
+    FIRST.
+    """
+    from eval.comparing import compare
+    from eval.outcome import Run
+
+    before, after = Run.load(first), Run.load(second)
+    results = gate_results(gate, after, before)
+    tell_comparison(compare(before, after, seed=seed), results, markdown_file=markdown_file, as_json=as_json)
+    return exit_code(results)
+
+
+@click.command("report")
+@click.argument("folder", type=click.Path())
+def report_command(folder: str) -> None:
+    """Write report.html of a finished run anew."""
+    from eval.outcome import Run
+
+    click.echo(write_report(Run.load(folder), Path(folder)))
