@@ -41,7 +41,7 @@ format: .venv/installed-dev ## Put the code into its standard form
 
 eval: .venv/installed ## Measure answers on the shipped questions; fails when they got worse
 	$(BIN)/citewise ingest --starter --library build/starter
-	$(BIN)/citewise eval run eval/cases/starter.jsonl --library build/starter --config eval --out build/eval \
+	$(BIN)/citewise eval run eval/cases/starter.jsonl --library build/starter --config eval --labels eval/cases/starter_labels.csv --out build/eval \
 		--gate "ndcg@10>=0.94,facts>=0.78,abstain_f1>=0.88"
 
 bench: .venv/installed-dev ## Measure speed, memory and disk against a plain script

@@ -54,6 +54,14 @@ CASES = [
 ]
 
 
+PARAPHRASES = [
+    case.model_copy(
+        update={"id": f"again-{case.id}", "question": f"Tell me: {case.question}", "paraphrase_of": case.id}
+    )
+    for case in CASES
+]
+
+
 def perfect(question: str) -> Reply:
     """Finds the paper, answers with its sentence, abstains when funding is asked for."""
     found = next(item for item in PAPERS if item.title.split(":")[0] in question)
@@ -99,6 +107,71 @@ def never_abstains(question: str) -> Reply:
     sentence = BY_ID[found].abstract.split(". ")[0] + "."
     said = (Said(sentence, (Cite(found, sentence),)),)
     return Reply(sentence, said, reply.retrieved, reply.context, confidence=0.5)
+
+
+def blind_retriever(question: str) -> Reply:
+    """Answers rightly, as if by heart, but ranks everything except the paper."""
+    reply = perfect(question)
+    return replace(reply, retrieved=reply.retrieved[1:], context=reply.retrieved[1:4])
+
+
+def invents(question: str) -> Reply:
+    """Cites the right paper for what no paper says."""
+    reply = perfect(question)
+    if not reply.answered:
+        return reply
+    sentence = "The method cures seasickness in 999 of 1,000 sailors."
+    return replace(reply, text=sentence, sentences=(Said(sentence, reply.sentences[0].cites),))
+
+
+def cites_nothing(question: str) -> Reply:
+    reply = perfect(question)
+    return replace(reply, sentences=tuple(Said(said.text) for said in reply.sentences))
+
+
+def cites_too_much(question: str) -> Reply:
+    """Adds two papers that have nothing to do with it to each sentence."""
+    reply = perfect(question)
+    more = tuple(Cite(paper) for paper in reply.retrieved[1:3])
+    return replace(reply, sentences=tuple(Said(said.text, said.cites + more) for said in reply.sentences))
+
+
+def dangles(question: str) -> Reply:
+    """Leaves a marker that leads nowhere in each sentence."""
+    reply = perfect(question)
+    return replace(reply, sentences=tuple(replace(said, dangling=1) for said in reply.sentences))
+
+
+def rambles(question: str) -> Reply:
+    """Says the whole abstract, whatever was asked of it."""
+    reply = perfect(question)
+    if not reply.answered:
+        return reply
+    paper = BY_ID[reply.retrieved[0]]
+    cites = (Cite(paper.id),)
+    said = tuple(Said(f"{part.rstrip('.')}.", cites) for part in paper.abstract.split(". "))
+    return replace(reply, text=paper.abstract, sentences=said)
+
+
+def spends(question: str) -> Reply:
+    return replace(perfect(question), usage={"prompt": 9_000, "completion": 1_000}, cost=0.1)
+
+
+def saves(question: str) -> Reply:
+    return replace(perfect(question), usage={"prompt": 90, "completion": 10}, cost=0.001)
+
+
+class Wavers:
+    """Right at first; asked the same again, or in other words, it says something else."""
+
+    def __init__(self) -> None:
+        self._asked: set[str] = set()
+
+    def __call__(self, question: str) -> Reply:
+        plain = question.removeprefix("Tell me: ")
+        first = plain not in self._asked
+        self._asked.add(plain)
+        return perfect(plain) if first else invents(plain)
 
 
 def _place(paper_id: str) -> int:

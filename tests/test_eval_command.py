@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from eval.labels import read_labels, write_labels
 from rag.cli import run as citewise
 
 pytest.importorskip("ir_measures")
@@ -106,3 +108,60 @@ def test_the_command_and_the_package_load_nothing_heavy():
     code = f"import sys, eval, eval.command; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_labels_go_out_and_come_back_as_the_judge(
+    starter_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    library = ["--library", str(starter_folder)]
+    assert evaluate(starter_folder, tmp_path / "run", *FAST) == 0
+    path = tmp_path / "labels.csv"
+    assert citewise(["eval", "labels", str(tmp_path / "run"), str(path), *library]) == 0
+    labels = read_labels(path)
+    assert {item.level for item in labels} == {"sentence", "answer"}
+    assert all(item.evidence for item in labels if item.level == "sentence")
+    refused = ["--judge", "human", "--labels", str(path)]
+    assert evaluate(starter_folder, tmp_path / "judged", *FAST, *refused) == 2
+    assert "fill in the column" in capsys.readouterr().err
+    path.write_text(write_labels(replace(item, label=False) for item in labels), encoding="utf-8")
+    assert evaluate(starter_folder, tmp_path / "judged", *FAST, *refused) == 0
+    summary = json.loads((tmp_path / "judged" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["measures"]["citation_recall"]["mean"] == 0
+    assert summary["judging"]["labelled"] > 0
+
+
+def test_the_agreement_of_the_judges_is_part_of_a_run_and_of_its_report(
+    starter_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    labels = CASES.with_name("starter_labels.csv")
+    assert evaluate(starter_folder, tmp_path, "--config", "eval", "--limit", "20", "--labels", str(labels)) == 0
+    sentence, answer = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["agreement"]
+    assert (sentence["level"], sentence["n"], answer["level"]) == ("sentence", 72, "answer")
+    assert "Cohen's κ" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    capsys.readouterr()
+    asked = ["eval", "agreement", str(labels), "--cases", str(CASES), "--library", str(starter_folder), "--json"]
+    assert citewise(asked) == 0
+    assert json.loads(capsys.readouterr().out)["agreement"][0] == sentence
+
+
+def test_asking_twice_measures_the_consistency_of_runs(starter_folder: Path, tmp_path: Path):
+    assert evaluate(starter_folder, tmp_path, *FAST, "--repeat", "2", "--measures", "run_consistency") == 0
+    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert summary["measures"]["run_consistency"] == {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 6}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--judge", "llm"], "name its settings with --judge-config"),
+        (["--judge", "human"], "give it with --labels FILE.csv"),
+        (["--labels", "nowhere.csv"], "cannot read the labels nowhere.csv"),
+    ],
+)
+def test_a_judge_that_cannot_be_had_is_one_line_and_exit_2(
+    starter_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+):
+    assert evaluate(starter_folder, tmp_path, *FAST, *options) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1

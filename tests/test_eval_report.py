@@ -95,8 +95,15 @@ def test_a_case_shows_question_answer_evidence_and_diagnosis(bad: Run):
     shown = case_list(bad)
     assert "Who funded the work on Zephyr?" in shown
     assert "answered, though the papers do not say it" in shown
-    assert "word for word from" in shown
+    assert "word for word from Zephyr: a new method" in shown
     assert "Zephyr: a new method for graph embedding" in shown
+
+
+def test_evidence_in_other_words_is_quoted():
+    said = (Said("Zephyr is quick.", (Cite("zephyr", "Zephyr reaches 40 times faster than random walks."),)),)
+    replied = replace(fakes.perfect(fakes.CASES[0].question), sentences=said)
+    shown = case_list(run(lambda question: replied, fakes.CASES[:1], papers=fakes.PAPERS))
+    assert "<blockquote>Zephyr reaches 40 times faster than random walks.<cite>Zephyr: a new method" in shown
 
 
 def test_the_risk_curve_starts_with_the_surest_and_ends_with_all(good: Run, bad: Run):

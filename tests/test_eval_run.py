@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from eval import Case, FunctionSystem, Reply, Run, compare, run
+from eval.measures import named
 from eval.reply import Cite, Said
 from rag.errors import CitewiseError, InputError, UsageError
 from rag.papers import Paper
@@ -28,6 +29,14 @@ def runs() -> dict[str, Run]:
         fakes.swapped_citations,
         fakes.always_abstains,
         fakes.never_abstains,
+        fakes.blind_retriever,
+        fakes.invents,
+        fakes.cites_nothing,
+        fakes.cites_too_much,
+        fakes.dangles,
+        fakes.rambles,
+        fakes.spends,
+        fakes.saves,
     )
     return {system.__name__: evaluated(system) for system in systems}
 
@@ -41,40 +50,80 @@ def test_a_perfect_system_gets_a_perfect_score(runs: dict[str, Run], name: str):
     assert runs["perfect"].summary["diagnosis"] == {}
 
 
-@pytest.mark.parametrize(
-    ("system", "worse", "untouched"),
-    [
-        (
-            "random_retriever",
-            # Of ten papers a random five hold the right one half of the time: recall@5 alone is too coarse here.
-            ["ndcg@10", "success@1", "rr", "map", "facts", "token_f1", "rouge_l", "correct", "aurc"],
-            ["abstain_f1", "cited", "citation_recall"],  # what it says, it says of the paper that it cites
-        ),
-        (
-            "swapped_citations",
-            ["citation_recall", "citation_precision"],
-            ["facts", "ndcg@10", "abstain_f1", "cited", "faithfulness", "correct"],
-        ),
-        (
-            "always_abstains",
-            ["facts", "token_f1", "correct", "abstain_precision", "abstain_f1", "abstain_auroc", "aurc"],
-            ["ndcg@10", "abstain_recall"],
-        ),
-        (
-            "never_abstains",
-            ["abstain_precision", "abstain_recall", "abstain_f1", "abstain_auroc", "correct"],
-            ["ndcg@10", "facts", "citation_precision"],
-        ),
-    ],
-)
+# A broken system, what gets worse by it beyond chance, and what it leaves as it is.
+BROKEN = [
+    (
+        "random_retriever",
+        # Of ten papers a random five hold the right one half of the time: recall@5 alone is too coarse here.
+        ["ndcg@10", "success@1", "rr", "map", "facts", "token_f1", "rouge_l", "correct", "aurc"],
+        ["abstain_f1", "cited", "citation_recall"],  # what it says, it says of the paper that it cites
+    ),
+    (
+        "blind_retriever",
+        ["ndcg@10", "recall@5", "recall@10", "recall@20", "success@1", "success@5", "rr", "map"],
+        ["facts", "token_f1", "citation_recall", "abstain_f1"],
+    ),
+    (
+        "swapped_citations",
+        ["citation_recall", "citation_precision"],
+        ["facts", "ndcg@10", "abstain_f1", "cited", "faithfulness", "correct"],
+    ),
+    (
+        "invents",
+        ["facts", "correct", "token_f1", "rouge_l", "citation_recall", "citation_precision", "faithfulness", "aurc"],
+        ["ndcg@10", "abstain_f1", "cited", "dangling"],
+    ),
+    ("cites_nothing", ["cited", "citation_recall", "citation_precision"], ["facts", "ndcg@10", "faithfulness"]),
+    ("cites_too_much", ["citation_precision"], ["facts", "ndcg@10", "citation_recall", "faithfulness", "correct"]),
+    ("dangles", ["dangling"], ["facts", "ndcg@10", "citation_recall", "correct"]),
+    ("rambles", ["words", "token_f1", "rouge_l"], ["facts", "ndcg@10", "citation_recall", "correct"]),
+    (
+        "always_abstains",
+        ["facts", "token_f1", "correct", "abstain_precision", "abstain_f1", "abstain_auroc", "aurc"],
+        ["ndcg@10", "abstain_recall"],
+    ),
+    (
+        "never_abstains",
+        ["abstain_precision", "abstain_recall", "abstain_f1", "abstain_auroc", "correct"],
+        ["ndcg@10", "facts", "citation_precision"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("system", "worse", "untouched"), BROKEN)
 def test_a_broken_system_is_found_by_the_measures_that_should_notice(
     runs: dict[str, Run], system: str, worse: list[str], untouched: list[str]
 ):
     found = {item.measure: item for item in compare(runs["perfect"], runs[system]).differences}
+    # A measure that applies to no case of both, as citations to an answer that never comes, cannot get worse.
     assert {name: found[name].verdict for name in worse if name in found} == dict.fromkeys(worse, "worse")
     assert {name: runs[system].value(name) for name in untouched} == {
         name: runs["perfect"].value(name) for name in untouched
     }
+
+
+def test_a_dearer_system_is_found_by_tokens_and_cost(runs: dict[str, Run]):
+    found = {item.measure: item.verdict for item in compare(runs["saves"], runs["spends"]).differences}
+    assert (found["tokens"], found["cost"], found["correct"]) == ("worse", "worse", "same")
+
+
+def test_a_wavering_system_is_found_by_both_consistencies():
+    def asked(answer: Callable[[str], Reply], repeats: int) -> Run:
+        cases = [*fakes.CASES, *(fakes.PARAPHRASES if repeats == 1 else ())]
+        return run(answer, cases, papers=fakes.PAPERS, repeats=repeats)
+
+    def steady(question: str) -> Reply:
+        return fakes.perfect(question.removeprefix("Tell me: "))
+
+    for repeats, name in ((1, "paraphrase_consistency"), (2, "run_consistency")):
+        before, after = asked(steady, repeats), asked(fakes.Wavers(), repeats)
+        assert before.value(name) == 1.0
+        assert {item.measure: item.verdict for item in compare(before, after).differences}[name] == "worse"
+
+
+def test_every_measure_notices_some_broken_system():
+    noticed = {name for _, worse, _ in BROKEN for name in worse}
+    assert noticed | {"tokens", "cost", "run_consistency", "paraphrase_consistency"} == set(named())
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from rag.cli.options import library_options, open_with
 
 
 @click.command("labels")
-@click.argument("folder", metavar="RUN", type=click.Path())
+@click.argument("run_folder", metavar="RUN", type=click.Path())
 @click.argument("out", metavar="OUT.csv", type=click.Path())
 @library_options
-def labels_command(folder: str, out: str, configs: tuple[str, ...], **options: Any) -> None:
+def labels_command(run_folder: str, out: str, configs: tuple[str, ...], **options: Any) -> None:
     """Write the answers and sentences of a finished run as a CSV for people to label.
 
     Fill in the column “label” with yes or no in any spreadsheet: does the evidence support the sentence, does the
@@ -25,7 +25,7 @@ def labels_command(folder: str, out: str, configs: tuple[str, ...], **options: A
     from eval.labels import labels_to_fill, write_labels
     from eval.outcome import Run, write_whole
 
-    run = Run.load(folder)
+    run = Run.load(run_folder)
     with open_with(options["folder"], configs) as library:
         rows = list(labels_to_fill(run, filled(library).paper))
     write_whole(Path(out), write_labels(rows))
