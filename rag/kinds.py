@@ -7,8 +7,9 @@ import re
 from rag.questions import Asked
 from rag.text import stem_set
 
+# Not the digits of a name: "GPT-3", "ResNet50", "nDCG@10".
 _NUMBER = re.compile(
-    r"""\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|fifty|hundreds?
+    r"""(?<![\w@])(?<!\w-)\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|fifty|hundreds?
     |thousands?|millions?|billions?|trillions?|half|twice|doubl\w+|tripl\w+|third|quarter|dozens?|single|once)\b""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -36,15 +37,22 @@ _ASKED_FOR = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
+# Words that stand beside the number where a measure is asked for by its adjective.
+_MEASURES = {"large": "parameters size billion million", "long": "seconds minutes hours days weeks months"}
+_MEASURED = re.compile(r"\bhow\s(?:(?P<large>large|big|small)|(?P<long>long))\b", re.IGNORECASE)
+
 
 def asked_for(question: str) -> frozenset[str]:
-    """The stems of what is asked for.
+    """The stems of what is asked for, or of what its number is counted in.
 
     >>> sorted(asked_for("How many attention heads does BERT have?"))
     ['attent', 'head']
+    >>> sorted(asked_for("How long did training take?"))
+    ['day', 'hour', 'minut', 'month', 'second', 'week']
     """
-    match = _ASKED_FOR.search(question)
-    return stem_set(match["phrase"]) if match else frozenset()
+    match, measured = _ASKED_FOR.search(question), _MEASURED.search(question)
+    phrase = match["phrase"] if match else ""
+    return stem_set(f"{phrase} {_MEASURES[measured.lastgroup]}" if measured and measured.lastgroup else phrase)
 
 
 def holds(asked: Asked, sentence: str) -> bool:

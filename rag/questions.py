@@ -168,8 +168,8 @@ _MANNER = re.compile(
 )
 # "How do SPLADE and ColBERT represent …", "What do RAG, REALM and FiD reach …": two things by name as the subject.
 _PAIR = re.compile(
-    r"""\b(?:do|did|are|were|have|compare|of)\s(?:both\s)?(?:[\w-]+,\s)*(?P<one>[\w-]+),?\s(?:and|or|vs\.?|with)\s
-    (?P<two>(?-i:[A-Z]|[a-z]+\d)[\w-]*)""",
+    r"""\b(?:do|did|are|were|have|compare|of|about)\s(?:both\s)?(?:[\w-]+,\s)*(?P<one>[\w-]+),?\s(?:and|or|vs\.?|with)\s
+    (?:(?:what\s)?about\s)?(?P<two>(?-i:[A-Z]|[a-z]+\d)[\w-]*)""",
     re.IGNORECASE | re.VERBOSE,
 )
 _TWO_PAPERS = re.compile(r"\bpapers?\sand\sthe\s(?:[\w-]+\s){1,4}paper\b|\bboth\s(?:papers|works|methods)\b", re.I)

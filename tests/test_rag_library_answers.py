@@ -107,3 +107,27 @@ def test_two_papers_that_are_compared_both_speak(starter):
 
 def test_a_comparison_with_what_no_paper_names_is_declined(starter):
     assert "Mamba" in starter.ask("compare BERT and Mamba").abstained
+
+
+def test_two_things_that_a_question_joins_are_both_told(starter):
+    answer = starter.ask("What are dropout and batch normalization?")
+    assert answer.abstained is None
+    first, second = (source.paper.title.split(":")[0] for source in answer.sources)
+    assert (first, second) == ("Dropout", "Batch Normalization")
+    assert "Batch normalization standardises the inputs" in answer.text
+
+
+def test_things_that_only_meet_in_one_question_are_not_told_apart(starter):
+    answer = starter.ask("Does dropout help with batch normalization?")
+    assert len(answer.sources) == 1
+
+
+def test_a_number_that_was_asked_for_is_all_that_is_told(starter):
+    answer = starter.ask("How many parameters does GPT-3 have?")
+    assert len(answer.sentences) == 1
+    assert "175 billion parameters" in answer.text
+
+
+def test_a_name_that_stands_in_the_abstract_alone_finds_the_record(starter):
+    answer = starter.ask("Where is the code of DPR?")
+    assert "https://github.com/facebookresearch/DPR" in answer.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 
 _COUNTED = re.compile(r"\bhow many (?:[\w-]+ )?(?:papers|works|articles|studies|publications)\b", re.IGNORECASE)
+# Between two names, in a normalised question.
+_JOINED = re.compile(r"\s(?:(?:and|or|vs|versus)\s)?(?:(?:what|how|about|of|the|by|in)\s)*")
 _NO_COUNT = "Papers are found by how near they are to the topic: these are the nearest, not a count."
 
 
@@ -43,7 +46,7 @@ class ExtractiveAnswerer:
     def _sentences(self, request: Request) -> Iterator[DraftSentence]:
         number = {hit.paper.id: place for place, hit in enumerate(request.hits, start=1)}
         papers = {hit.paper.id: hit.paper for hit in request.hits}
-        several = request.understanding.several
+        several = request.understanding.several or bool(_conjoined(request))
         listed = several and asks_for_papers(request.question)
         chooser = Chooser(request, self._taste)
         for order, chosen in enumerate(self._chosen(request, chooser)):
@@ -62,9 +65,11 @@ class ExtractiveAnswerer:
         """Sentences by paper, the paper that answers best first."""
         groups = by_paper(request.sentences)
         ranked = [groups[hit.paper.id] for hit in request.hits if hit.paper.id in groups]
-        compared = _compared(request) if request.understanding.several else []
+        compared = (_compared(request) if request.understanding.several else []) or _conjoined(request)
         if compared:
-            yield from self._side_by_side(chooser, [groups[paper.id] for paper in compared if paper.id in groups])
+            yield from self._side_by_side(
+                chooser, [groups[paper.id] for paper in compared if paper.id in groups], request
+            )
         elif request.understanding.several:
             yield from self._one_each(chooser, ranked, request)
         elif ranked:
@@ -88,11 +93,14 @@ class ExtractiveAnswerer:
             yield first[: min(self._most, max(3, len(first))) - 1]
             yield [further]
 
-    def _side_by_side(self, chooser: Chooser, groups: Sequence[list[ScoredSentence]]) -> Iterator[list[ScoredSentence]]:
+    def _side_by_side(
+        self, chooser: Chooser, groups: Sequence[list[ScoredSentence]], request: Request
+    ) -> Iterator[list[ScoredSentence]]:
         """Of each of the papers that are compared the same number of sentences."""
         each = max(1, min(2, self._most // max(1, len(groups))))
         for group in groups[: self._most]:
-            chooser.weigh(group)
+            paper = _paper_of(group, request)
+            chooser.weigh(group, thing=paper_name(paper))
             yield chooser.several_of(group, each)
 
     def _one_each(
@@ -115,10 +123,14 @@ class ExtractiveAnswerer:
 
     def _of_paper(self, chooser: Chooser, group: Sequence[ScoredSentence], request: Request) -> ScoredSentence | None:
         """The sentence that tells best what a paper has to do with the question, one that stands alone if there is."""
-        paper = next(hit.paper for hit in request.hits if hit.paper.id == group[0].paper_id)
+        paper = _paper_of(group, request)
         chooser.weigh(group)
         alone = [item for item in group if not polish(item.text, paper).dependent]
         return chooser.one_of(alone or group)
+
+
+def _paper_of(group: Sequence[ScoredSentence], request: Request) -> Paper:
+    return next(hit.paper for hit in request.hits if hit.paper.id == group[0].paper_id)
 
 
 def _compared(request: Request) -> list[Paper]:
@@ -134,6 +146,26 @@ def _compared(request: Request) -> list[Paper]:
         found += [paper for paper in [*bearing, *titled, *telling][:1] if key]
     distinct = list({paper.id: paper for paper in found}.values())
     return distinct if len(distinct) > 1 else []
+
+
+def _conjoined(request: Request) -> list[Paper]:
+    """The papers whose own names a question joins ("dropout and batch normalization", "LoRA or about adapters"), where
+    it asks of nothing else by name."""
+    asked = text.normalised_title(request.understanding.topic or request.question)
+    named = {text.normalised_title(paper_name(hit.paper) or ""): hit.paper for hit in request.hits}
+    places = sorted(
+        (match.start(), match.end(), name)
+        for name in named
+        if name
+        for match in [re.search(rf"\b{re.escape(name)}\b", asked)]
+        if match
+    )
+    joined = (
+        all(_JOINED.fullmatch(asked[one[1] : other[0]]) for one, other in itertools.pairwise(places))
+        and len(places) > 1
+    )
+    others = {text.normalised_title(name) for name in request.understanding.names} - {name for *_, name in places}
+    return [named[name] for *_, name in places] if joined and not others else []
 
 
 def _readable(

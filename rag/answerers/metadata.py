@@ -12,6 +12,7 @@ from rag.answerers.sentence_model import is_announcement
 from rag.answers import Delta, Quote
 from rag.citations import DraftSentence
 from rag.markers import append_marker, bracketed
+from rag.questions import exact_names
 
 if TYPE_CHECKING:
     from rag.papers import Paper
@@ -78,7 +79,8 @@ def _sentence(known: Known, paper: Paper, number: int, *, first: bool) -> DraftS
 
 
 def _likeness(phrase: str, paper: Paper) -> int:
-    """3 for the title itself, 2 for the name a paper gives its own thing, 1 for words that all stand in it."""
+    """4 for the title itself, 3 for a part of it, 2 for the name a paper gives its own thing, 1 for words that all
+    stand in it or a name that it speaks of again and again ("DPR")."""
     asked, title = text.normalised_title(phrase), text.normalised_title(paper.title)
     if asked == title and not paper.untitled:
         return 4
@@ -87,6 +89,8 @@ def _likeness(phrase: str, paper: Paper) -> int:
     name = text.normalised_title(paper_name(paper) or "")
     if name and f" {name} " in f" {asked} ":
         return 2
+    if exact_names(phrase) == (phrase,) and paper.abstract.count(phrase) > 1:
+        return 1
     stems = set(text.stems(phrase))
     in_title = stems & set(text.stems(paper.title))
     everything = set(text.stems(f"{paper.title} {paper.abstract}"))

@@ -22,7 +22,8 @@ _DEFINES = 0.9
 class Taste:
     """How many sentences an answer takes; the values are measured by eval/bench/answer_quality.py.
 
-    A further sentence of the same paper is taken while its gain is at least `gain` of the best one's; `redundancy` is
+    A further sentence of the same paper is taken while its gain is at least `gain` of the best one's, or `sure_gain`
+    where a number was asked for and the best one has it with a likelihood of `sure` or more; `redundancy` is
     what a sentence loses by its likeness (cosine) to those taken, `coverage` what it gains by words of the question
     that none of them has. Two sentences of that cosine or stem overlap say the same. In an answer from several papers a
     paper is taken while its fit is at least `other_paper`: its best sentence's share of the most relevant of all, mixed
@@ -32,6 +33,8 @@ class Taste:
     """
 
     gain: float = 0.4
+    sure: float = 0.6
+    sure_gain: float = 0.7
     redundancy: float = 0.05
     coverage: float = 0.1
     near_duplicate: float = 0.95
@@ -67,14 +70,16 @@ class Chooser:
         self._taken: list[ScoredSentence] = []
         self._covered: set[str] = set()
 
-    def weigh(self, group: Sequence[ScoredSentence]) -> None:
-        """Learn the likelihoods of one paper's sentences, given in order."""
+    def weigh(self, group: Sequence[ScoredSentence], *, thing: str | None = None) -> None:
+        """Learn the likelihoods of one paper's sentences, given in order; `thing` is what it is asked to define, where
+        the question asks for more than one."""
+        wanted = self._thing if thing is None else frozenset(text.stems(thing))
         found = signs(self._kind, self._topic, self._titles[group[0].paper_id], group)
         for item, its_signs in zip(group, found, strict=True):
             likely = self._model.probability(its_signs)
             likely *= 0.5 if len(text.words(item.text)) < 5 else 1.0
             likely *= 0.3 if item.text.rstrip().endswith("?") else 1.0
-            if self._kind == "definition" and defines(item.text, self._thing):
+            if self._kind == "definition" and defines(item.text, wanted):
                 likely = max(likely, _DEFINES)
             if its_signs["announcement"]:  # a matter of course that no case teaches: wanted when asked for, else not
                 likely = max(likely, 0.9) if self._kind == "code" else 0.1 * likely
@@ -134,8 +139,12 @@ class Chooser:
             chosen.append(item)
             self.take(item)
             length += len(item.text.split())
-            floor = floor or self._taste.gain * gain
+            floor = floor or self._share(item) * gain
         return chosen
+
+    def _share(self, best: ScoredSentence) -> float:
+        sure = self._kind == "number" and self.likelihood(best) >= self._taste.sure
+        return self._taste.sure_gain if sure else self._taste.gain
 
     def one_of(self, group: Sequence[ScoredSentence]) -> ScoredSentence | None:
         """The sentence of one paper that adds most and says what the paper brings; None when all was said already."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag import text
+from rag.kinds import asked_for, holds, number_near
 
 if TYPE_CHECKING:
     from rag.evidence import ScoredSentence
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
 
 MODEL_FILE = Path(__file__).parent / "sentence_model.json"
 
-_NUMBER = re.compile(
-    r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|twice|double|half|hundred|thousand|million|billion)\b",
-    re.I,
-)
 _NAME = re.compile(r"\b[A-Za-z][\w\-]*[A-Z0-9][\w\-]*\b")
 _RESULT = re.compile(
     r"\b(?:outperform|achiev|surpass|improv|results?\b|experiment|show\b|demonstrat|evaluat|accuracy|state-of-the-art"
@@ -64,7 +61,8 @@ _DEFINITION = re.compile(
 )
 _IS_SOMETHING = re.compile(
     r"\b(?:is|are|was|were|means?|refers? to|denotes?|consists?|describes?|defines?|drops?|trains?|learns?|uses?|ranks?"
-    r"|finds?|turns?|maps?|makes?|lets?|joins?|adds?|treats?|replaces?|predicts?|randomly)\b",
+    r"|finds?|turns?|maps?|makes?|lets?|joins?|adds?|treats?|replaces?|predicts?|randomly"
+    r"|\w+(?:i[sz]es|ifies))\b",
     re.I,
 )
 _ASKS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -124,7 +122,7 @@ class SentenceModel:
 
     def probability(self, found: Mapping[str, float]) -> float:
         """Probability (0..1) that a sentence with these signs holds the answer."""
-        total = self.bias + sum(weight * found[name] for name, weight in self.weights.items())
+        total = self.bias + sum(self.weights.get(name, 0.0) * value for name, value in found.items())
         return 1 / (1 + math.exp(-total))
 
 
@@ -170,11 +168,13 @@ def signs(kind: str, topic: str, title: str, group: Sequence[ScoredSentence]) ->
     nearest = max(range(len(group)), key=lambda place: group[place].relevance)
     asked = frozenset(text.stems(topic))
     known = asked | frozenset(text.stems(title))
+    phrase = asked_for(topic) if kind == "number" else frozenset[str]()
     return [
         _signs_of(item, kind=kind, known=known)
         | {
             "cosine": item.cosine,
             "coverage": item.coverage,
+            "number_near": number_near(phrase, item.text),
             "coverage_lag": best_coverage - item.coverage,
             "first": float(place == 0 and len(group) > 1),
             "after_nearest": float(place == nearest + 1),
@@ -184,7 +184,7 @@ def signs(kind: str, topic: str, title: str, group: Sequence[ScoredSentence]) ->
 
 
 def _signs_of(item: ScoredSentence, *, kind: str, known: frozenset[str]) -> dict[str, float]:
-    number, result = bool(_NUMBER.search(item.text)), bool(_RESULT.search(item.text))
+    number, result = holds("number", item.text), bool(_RESULT.search(item.text))
     contribution, background = bool(_CONTRIBUTION.search(item.text)), bool(_BACKGROUND.search(item.text))
     return {
         "number": float(number),
