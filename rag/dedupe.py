@@ -143,7 +143,9 @@ def _same_titled(a: Identity, b: Identity) -> str | None:
     if not a.record.abstract or not b.record.abstract:
         sure = a.title not in _GENERIC and not _years_apart(a.record, b.record)
         return "same title" if sure else None
-    if containment(a, b) >= SAME_TITLE or a.record.abstract == b.record.abstract:
+    # "This chapter introduces …" under "Introduction" says nothing.
+    similar = _alike(a, b, UNTITLED) if a.title in _GENERIC else containment(a, b) >= SAME_TITLE
+    if similar or a.record.abstract == b.record.abstract:
         return "same title and similar abstract"
     named = a.record.external_id == b.record.external_id and len(a.record.external_id or "") > 5
     return "same title and id" if named and a.title not in _GENERIC else None

@@ -72,6 +72,10 @@ APART = {
     "generic title": (identity("Editorial", WHALES), identity("Editorial", ENGINES)),
     "generic title without abstract": (identity("Editorial"), identity("Editorial", WHALES)),
     "generic titles only": (identity("Introduction"), identity("Introduction")),
+    "generic title and the words that come with it": (
+        identity("Introduction", "This chapter introduces databases."),
+        identity("Introduction", "This chapter introduces compilers."),
+    ),
     "part one and two": (identity("Whale song: Part I", WHALES), identity("Whale song: Part II", WHALES)),
     "numbers": (identity("Two whales", WHALES), identity("Three whales", WHALES)),
     "extended version": (identity("Whale song", WHALES), identity("Whale song (Extended Abstract)", WHALES)),
