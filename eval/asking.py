@@ -62,7 +62,8 @@ def _ask(system: System, case: Case, repeat: int, log: ReplyLog) -> Reply:
     if known:
         return known
     try:
-        reply = system.reply(case.question, case.history)
+        narrowed = {"filters": case.filters} if case.filters else {}
+        reply = system.reply(case.question, case.history, **narrowed)
     except Exception as error:  # noqa: BLE001 - whatever a system under test raises is a result: a failed case
         return Reply(error=f"{type(error).__name__}: {' '.join(str(error).split())}")
     log.add(key, reply)

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from difflib import get_close_matches
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from rag.answers import Filters
+
+
+def _filters(given: Any) -> Any:
+    known = [field.name for field in fields(Filters)]
+    unknown = [key for key in given if key not in known] if isinstance(given, dict) else []
+    if unknown:
+        raise ValueError(f"unknown filter {unknown[0]!r}; known are {', '.join(known)}")
+    return given
+
+
+GivenFilters = Annotated[Filters, BeforeValidator(_filters)]
 
 
 class PastTurn(BaseModel):
-    """One earlier exchange of a multi-turn case."""
+    """One earlier exchange of a multi-turn case, with the filters that were set."""
 
     model_config = ConfigDict(frozen=True)
 
     question: str = Field(min_length=1)
     answer: str = ""
+    filters: GivenFilters = Filters()
 
 
 class Case(BaseModel):
@@ -22,10 +37,11 @@ class Case(BaseModel):
 
     `relevant` names papers by id, DOI, arXiv id or title; `grades` (one each, default 1) is for graded
     judgements. `facts` lists what an answer must say: one list of alternatives a fact. `answer` is a
-    reference answer. `answerable` is true unless said otherwise, or when nothing relevant, no fact and no
-    reference is given. `paraphrase_of` is the id of a case that asks the same in other words. `about` and
-    `absent` say what an unanswerable near miss is near to, and which words its papers do not hold. Unknown
-    keys are passed over, except those that look like a slip of the pen.
+    reference answer. `filters` are set beside the question, as on the chat page. `answerable` is true unless
+    said otherwise, or when nothing relevant, no fact and no reference is given. `paraphrase_of` is the id of a
+    case that asks the same in other words. `about` and `absent` say what an unanswerable near miss is near to,
+    and which words its papers do not hold. Unknown keys are passed over, except those that look like a slip of
+    the pen.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
@@ -40,6 +56,7 @@ class Case(BaseModel):
     tags: tuple[str, ...] = ()
     kind: str = ""
     history: tuple[PastTurn, ...] = ()
+    filters: GivenFilters = Filters()
     paraphrase_of: str = ""
     about: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()

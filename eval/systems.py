@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from eval.case import PastTurn
 from eval.reply import Reply
-from rag.answers import Answer, Turn
+from rag.answers import Answer, Filters, Turn
 from rag.errors import UsageError
 from rag.papers import Paper
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rag.settings import LLMSettings
 
 DEPTH = 50  # papers of a ranking that are looked at: enough to tell a miss of retrieval from one of ranking
+NO_FILTERS = Filters()
 Answering = Callable[..., "Reply | Answer | str"]
 
 
@@ -38,8 +39,8 @@ class System(Protocol):
         """Of all that replies depend on."""
         ...
 
-    def reply(self, question: str, history: Sequence[PastTurn]) -> Reply:
-        """Answer one question; what it raises is a failed case."""
+    def reply(self, question: str, history: Sequence[PastTurn], *, filters: Filters = NO_FILTERS) -> Reply:
+        """Answer one question; what it raises is a failed case. Filters are given only where a case has them."""
         ...
 
     def papers(self) -> Iterator[Paper]:
@@ -52,7 +53,8 @@ class System(Protocol):
 
 
 class FunctionSystem:
-    """Any callable as a system: `answer(question)`, or `answer(question, history)` for multi-turn cases.
+    """Any callable as a system: `answer(question)`, or `answer(question, history)` for multi-turn cases, with
+    `filters=` for cases that have them.
 
     It may return a `Reply`, an `Answer`, or prose. Without `papers` the citation checks have nothing to look
     at, and cases must name papers by the ids that the callable uses.
@@ -71,10 +73,11 @@ class FunctionSystem:
         self._answer = answer
         self._papers: Mapping[str, Paper] = {paper.id: paper for paper in papers}
 
-    def reply(self, question: str, history: Sequence[PastTurn]) -> Reply:
+    def reply(self, question: str, history: Sequence[PastTurn], *, filters: Filters = NO_FILTERS) -> Reply:
         """Call it, and time it."""
         started = time.perf_counter()
-        given = self._answer(question, history) if history else self._answer(question)
+        asked = (question, history) if history else (question,)
+        given = self._answer(*asked, filters=filters) if filters else self._answer(*asked)
         seconds = time.perf_counter() - started
         return replace(as_reply(given), seconds=seconds)
 
@@ -108,13 +111,14 @@ class LibrarySystem:
             self._fingerprint = digest.hexdigest()
         return self._fingerprint
 
-    def reply(self, question: str, history: Sequence[PastTurn]) -> Reply:
+    def reply(self, question: str, history: Sequence[PastTurn], *, filters: Filters = NO_FILTERS) -> Reply:
         """Answer, then rank more deeply for the retrieval measures; only the answering is timed."""
         turns: list[Turn] = []
         for past in history:
-            turns.append(Turn(past.question, self._library.ask(past.question, history=tuple(turns))))
+            answer = self._library.ask(past.question, filters=past.filters or None, history=tuple(turns))
+            turns.append(Turn(past.question, answer))
         started = time.perf_counter()
-        stream = self._library.stream(question, history=tuple(turns))
+        stream = self._library.stream(question, filters=filters or None, history=tuple(turns))
         answer = stream.result()
         seconds = time.perf_counter() - started
         context = tuple(hit.paper.id for event in stream for hit in getattr(event, "hits", ()))

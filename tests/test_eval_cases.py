@@ -178,3 +178,9 @@ def test_an_unknown_paper_is_named_with_its_line_and_the_nearest_title():
     with pytest.raises(InputError, match=r"cases\.jsonl:4: .*nearest title is 'ldreg local dimensionality'"):
         link([case], Names.of(NAMED))
     assert link([case], Names.of(NAMED), allow_missing=True)[0].relevant == case.relevant
+
+
+def test_a_filter_that_there_is_not_is_named_with_its_line(tmp_path: Path):
+    path = write(tmp_path / "cases.jsonl", {"id": "a", "question": "Q?", "filters": {"year": 2020}})
+    with pytest.raises(InputError, match=r"cases\.jsonl:1: .*unknown filter 'year'; known are year_from"):
+        load_cases(path)

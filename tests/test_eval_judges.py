@@ -30,9 +30,9 @@ YES, NO = script.says('{"supported": true}'), script.says('{"supported": false}'
 ZEPHYR = [Evidence(fakes.PAPERS[0])]
 
 
-def judge_on(server: ScriptedServer, repeats: int = 3) -> LLMJudge:
+def judge_on(server: ScriptedServer, repeats: int = 3, kept: Path | None = None) -> LLMJudge:
     settings = LLMSettings(kind="openai-like", model="m", base_url=server.base_url, timeout=5, retries=0)
-    return LLMJudge(ChatModel.from_settings(settings), repeats=repeats)
+    return LLMJudge(ChatModel.from_settings(settings), repeats=repeats, kept=kept)
 
 
 @pytest.mark.loopback
@@ -93,6 +93,18 @@ def test_a_run_judged_by_a_model_keeps_the_report_of_the_judge(tmp_path: Path):
     assert finished.judge == "llm m, asked 3 times"
     assert finished.summary["judging"]["agreement"] == 1.0
     assert Run.load(tmp_path).summary == finished.summary
+
+
+@pytest.mark.loopback
+@pytest.mark.usefixtures("socket_enabled")
+def test_votes_are_kept_for_the_next_run_but_not_those_of_a_failed_call(tmp_path: Path):
+    kept = tmp_path / "votes.jsonl"
+    with serving(YES, script.fails(500), NO) as server:
+        assert judge_on(server, 1, kept).votes("First claim.", ZEPHYR) == (True,)
+        assert judge_on(server, 1, kept).votes("First claim.", ZEPHYR) == (True,)
+        assert len(server.requests) == 1
+        assert judge_on(server, 1, kept).votes("Second claim.", ZEPHYR) == (None,)
+        assert judge_on(server, 1, kept).votes("Second claim.", ZEPHYR) == (False,)
 
 
 def test_the_model_of_a_judge_must_be_named():

@@ -11,9 +11,10 @@ from eval import Case, load_cases
 from eval.making.by_model import cases_by_model
 from eval.making.by_rules import cases_by_rules
 from eval.making.from_feedback import Feedback, cases_from_feedback, read_feedback
-from eval.making.names import mentions
+from eval.making.names import mentions, title_name
 from eval.measures.facts import says
 from rag import Library, open_library
+from rag.answers import Filters
 from rag.cli import run as citewise
 from rag.errors import CitewiseError, InputError
 from rag.llm import ChatModel
@@ -219,6 +220,20 @@ def test_the_last_vote_counts():
     assert [case.answer for case in cases_from_feedback(reversed(votes)).cases] == ["Elsewhere.", "New."]
 
 
+def test_a_vote_keeps_its_filters_and_a_case_its_name_when_others_come():
+    narrowed = json.loads(record("It has 340M [1].", "bert", before=("What?",)))
+    narrowed["exchanges"][0]["filters"] = {"year_from": 2018, "venues": [], "only": ["bert"], "has_code": None}
+    narrowed["before"][0]["given"] = {"year_to": 2019}
+    vote = Feedback("How large?", json.dumps(narrowed), "up", at=2.0)
+    plain = Feedback("How large?", record("It has 110M [1].", "bert"), "up", at=1.0)
+    [case] = cases_from_feedback([vote]).cases
+    assert case.filters == Filters(year_from=2018, only=("bert",))
+    assert case.history[0].filters == Filters(year_to=2019)
+    other, same = cases_from_feedback([plain, vote]).cases
+    assert same == case
+    assert other.id != case.id
+
+
 @pytest.mark.parametrize("broken", ["", "[]", '{"exchanges": []}', '{"before": 3}'])
 def test_a_broken_record_is_one_clear_line(broken: str):
     with pytest.raises(InputError, match="the record of the answer to 'Q"):
@@ -246,3 +261,17 @@ def test_votes_on_the_page_become_cases(starter_copy: Path, tmp_path: Path, caps
     assert (row["question"], row["note"]) == ("How large is it?", "give both sizes")
     assert [turn["question"] for turn in row["history"]] == ["What is BERT?"]
     assert "1 votes to complete by hand" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("title", "abstract", "name"),
+    [
+        ("GloVe: global vectors", "We train GloVe.", "GloVe"),
+        ("Local SGD: fewer rounds", "We study local SGD.", "Local SGD"),
+        ("Beta Shapley: fair shares", "We propose Beta Shapley.", "Beta Shapley"),
+        ("Representation Learning: a review", "We review representation learning.", None),
+        ("GloVe: global vectors", "We train vectors.", None),
+    ],
+)
+def test_a_name_in_a_title_is_a_method_and_not_a_field(title: str, abstract: str, name: str | None):
+    assert title_name(Paper("p", title, abstract)) == name

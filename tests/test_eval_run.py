@@ -10,6 +10,7 @@ import pytest
 from eval import Case, FunctionSystem, Reply, Run, compare, run
 from eval.measures import named
 from eval.reply import Cite, Said
+from rag.answers import Filters
 from rag.errors import CitewiseError, InputError, UsageError
 from rag.papers import Paper
 from tests import eval_fakes as fakes
@@ -342,3 +343,17 @@ def test_a_metadata_citation_is_judged_by_the_record(tmp_path: Path):
     wrong = Reply("x", (Said("“Old Method” has 7 authors.", (Cite("p", "Authors: 7", metadata=True),)),))
     values = [run(lambda q, r=reply: r, [Case(id="a", question="When?")], papers=dated) for reply in (right, wrong)]
     assert [item.value("citation_recall") for item in values] == [1.0, 0.0]
+
+
+def test_filters_of_a_case_reach_the_system_and_one_that_knows_none_fails_it():
+    narrowed = Case(id="n", question="Who?", filters=Filters(year_from=2020), relevant=("zephyr",))
+    seen = []
+
+    def knows(question: str, *, filters: Filters) -> Reply:
+        seen.append(filters)
+        return Reply("x", retrieved=("zephyr",))
+
+    assert run(knows, [narrowed], papers=fakes.PAPERS).value("rr") == 1.0
+    assert seen == [Filters(year_from=2020)]
+    with pytest.raises(CitewiseError, match="unexpected keyword argument 'filters'"):
+        run(fakes.perfect, [narrowed], papers=fakes.PAPERS)

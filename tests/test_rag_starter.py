@@ -30,6 +30,7 @@ LEAST_CASES = {
     "typo": 5,
     "stranger": 10,
     "near-miss": 25,
+    "reworded": 15,
 }
 
 
@@ -146,7 +147,7 @@ def test_there_are_enough_cases_of_every_kind():
 
 @each_case
 def test_case_has_its_fields(case: dict[str, Any]):
-    assert CASE_FIELDS <= case.keys() <= CASE_FIELDS | {"history", "about", "absent"}
+    assert CASE_FIELDS <= case.keys() <= CASE_FIELDS | {"history", "about", "absent", "paraphrase_of"}
     assert case["question"].strip()
     assert case["answer"].strip()
     assert case["tags"]

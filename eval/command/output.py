@@ -44,12 +44,12 @@ def judge_options(command: Command) -> Command:
     return command
 
 
-def made_judge(kind: str, configs: Sequence[str], times: int) -> Judge:
-    """The automatic judge that the options name."""
+def made_judge(kind: str, configs: Sequence[str], times: int, kept: Path | None = None) -> Judge:
+    """The automatic judge that the options name; one that is paid keeps its votes in the file `kept`."""
     if kind == "llm":
         from eval.judges.llm import llm_judge
 
-        return llm_judge(configs, repeats=times)
+        return llm_judge(configs, repeats=times, kept=kept)
     from eval.judges.deterministic import default_judge
 
     return default_judge()

@@ -168,7 +168,8 @@ def _run_system(cases: list[Case], out: Path, name: str, configs: tuple[str, ...
     from eval.systems import LibrarySystem
 
     if options["fresh"]:
-        (out / "replies.jsonl").unlink(missing_ok=True)
+        for kept in ("replies.jsonl", "votes.jsonl"):
+            (out / kept).unlink(missing_ok=True)
     measures = [part.strip() for part in options["measures"].split(",")] if options["measures"] else None
     with open_with(options["folder"], configs) as library, progress_bar(f"asking {name}") as progress:
         finished = run(
@@ -177,7 +178,7 @@ def _run_system(cases: list[Case], out: Path, name: str, configs: tuple[str, ...
             name=name,
             out=out,
             measures=measures,
-            judge=_judge(library, options),
+            judge=_judge(library, options, out),
             seed=options["seed"],
             jobs=options["jobs"],
             repeats=options["repeat"],
@@ -191,13 +192,13 @@ def _run_system(cases: list[Case], out: Path, name: str, configs: tuple[str, ...
     return finished
 
 
-def _judge(library: Library, options: dict[str, Any]) -> Judge | None:
+def _judge(library: Library, options: dict[str, Any], out: Path) -> Judge | None:
     """None for the default: it is made only where a measure needs it."""
     kind = options["judge_kind"]
     if kind == "deterministic":
         return None
     if kind == "llm":
-        return made_judge(kind, options["judge_configs"], options["judge_times"])
+        return made_judge(kind, options["judge_configs"], options["judge_times"], out / "votes.jsonl")
     from eval.judges.human import HumanJudge
     from eval.linking import Names
 

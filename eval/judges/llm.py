@@ -4,14 +4,17 @@ reported.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
 
 from eval.judges.base import Evidence, as_text
+from eval.replies import JsonLog
 from rag.errors import ModelUnavailable, UsageError
 
 if TYPE_CHECKING:
@@ -31,18 +34,20 @@ class LLMJudge:
     """Asks a chat model `repeats` times for each claim; supported when more than half of all times it says so.
 
     A reply that cannot be read, and a call that fails, count as votes against the claim and are reported; they
-    are never left out. A judgement asked for again is not made again. Safe to use from many threads.
+    are never left out. A judgement asked for again is not made again, in a later run neither where `kept` names a
+    file (a failed call is tried anew then). Safe to use from many threads.
     """
 
     parallel = True
 
-    def __init__(self, model: ChatModel, *, repeats: int = REPEATS) -> None:
+    def __init__(self, model: ChatModel, *, repeats: int = REPEATS, kept: Path | None = None) -> None:
         if repeats < 1:
             raise UsageError("a judge must be asked at least once")
         self.name = f"llm {model.name}, asked {repeats} times"
         self._model = model
         self._repeats = repeats
-        self._votes: dict[tuple[str, ...], tuple[bool | None, ...]] = {}
+        self._kept = JsonLog(kept, "votes")
+        self._votes: dict[str, tuple[bool | None, ...]] = {}
         self._failed_calls = 0
         self._counting = threading.Lock()
 
@@ -55,13 +60,17 @@ class LLMJudge:
 
     def votes(self, claim: str, evidence: Sequence[Evidence]) -> tuple[bool | None, ...]:
         """The votes in the order they came; None for a failure."""
-        key = (claim, *(f"{item.paper.id}/{item.metadata}" for item in evidence))
-        known = self._votes.get(key)
-        if known is None:
-            asked = _question(claim, evidence)
+        asked = _question(claim, evidence)
+        key = hashlib.sha256(f"{self.name}\n{_RULES}\n{asked}".encode()).hexdigest()
+        with self._counting:
+            known = self._votes.get(key) or tuple(self._kept.get(key) or ())
+        if not known:
+            failed = self._failed_calls
             known = tuple(self._vote(asked) for _ in range(self._repeats))
-            with self._counting:
-                self._votes[key] = known
+            if self._failed_calls == failed:
+                self._kept.add(key, list(known))
+        with self._counting:
+            self._votes[key] = known
         return known
 
     def report(self) -> dict[str, Any]:
@@ -92,7 +101,7 @@ class LLMJudge:
         return read_verdict(said)
 
 
-def llm_judge(configs: Sequence[str], *, repeats: int = REPEATS) -> LLMJudge:
+def llm_judge(configs: Sequence[str], *, repeats: int = REPEATS, kept: Path | None = None) -> LLMJudge:
     """The judge on the model of these settings. Raises UsageError where they name none."""
     from rag.llm import ChatModel
     from rag.settings import load_settings
@@ -102,7 +111,7 @@ def llm_judge(configs: Sequence[str], *, repeats: int = REPEATS) -> LLMJudge:
         raise UsageError(
             "the judge needs a model; name its settings with --judge-config openai (or local-llm, or a file)"
         )
-    return LLMJudge(ChatModel.from_settings(settings), repeats=repeats)
+    return LLMJudge(ChatModel.from_settings(settings), repeats=repeats, kept=kept)
 
 
 def read_verdict(said: str) -> bool | None:

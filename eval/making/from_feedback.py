@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sqlite3
@@ -62,69 +63,91 @@ def read_feedback(library_folder: str | Path) -> list[Feedback]:
 
 def cases_from_feedback(rows: Iterable[Feedback]) -> FromFeedback:
     """Up: the answer becomes the reference and its cited papers the relevant ones; an abstention liked makes the
-    question unanswerable. Down: a row to complete. Asked twice in the same conversation so far, the last vote counts.
-    Raises InputError for a record that is none.
+    question unanswerable. Down: a row to complete. Of the same question, filters and conversation before it, the last
+    vote counts. Raises InputError for a record that is none.
     """
-    latest: dict[tuple[str, ...], tuple[Feedback, tuple[PastTurn, ...], Mapping[str, Any] | None]] = {}
+    latest: dict[str, tuple[Feedback, _Asked]] = {}
     for row in sorted(rows, key=lambda row: row.at):
-        history, answer = _recorded(row)
-        latest[(row.question, *(turn.question for turn in history))] = (row, history, answer)
-    cases: list[Case] = []
-    undecided: list[dict[str, Any]] = []
-    for number, (row, history, answer) in enumerate(latest.values(), start=1):
-        made = _decided(row, history, answer, number)
-        if made:
-            cases.append(made)
-        else:
-            undecided.append(_undecided(row, history, answer, number))
-    return FromFeedback(tuple(cases), tuple(undecided))
+        asked = _recorded(row)
+        latest[asked.id] = (row, asked)
+    decided = [(_decided(row, asked), row, asked) for row, asked in latest.values()]
+    return FromFeedback(
+        tuple(case for case, *_ in decided if case),
+        tuple(_undecided(row, asked) for case, row, asked in decided if case is None),
+    )
 
 
-def _recorded(row: Feedback) -> tuple[tuple[PastTurn, ...], Mapping[str, Any] | None]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was voted on; `id` depends on the question, its filters and its history only."""
+
+    id: str
+    history: tuple[PastTurn, ...]
+    filters: dict[str, Any]
+    answer: Mapping[str, Any] | None
+
+
+def _recorded(row: Feedback) -> _Asked:
     try:
         record = json.loads(row.answer_record_json)
+        exchange = record["exchanges"][0]
         before = tuple(_turn(item) for item in record.get("before", ()))
-        return before, record["exchanges"][0]["answer"]
+        filters = _set(exchange.get("filters"))
+        told = [{**_plain(turn), "answer": None} for turn in before]
+        asked = json.dumps([row.question, filters, told], sort_keys=True)
+        digest = hashlib.sha256(asked.encode()).hexdigest()
+        return _Asked(f"vote-{digest[:10]}", before, filters, exchange["answer"])
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise InputError(f"the record of the answer to {row.question!r} cannot be read: {error!r}") from error
 
 
 def _turn(item: Mapping[str, Any]) -> PastTurn:
-    return PastTurn(question=item["question"], answer=(item.get("answer") or {}).get("text", ""))
+    answer = (item.get("answer") or {}).get("text", "")
+    return PastTurn.model_validate({"question": item["question"], "answer": answer, "filters": _set(item.get("given"))})
 
 
-def _decided(
-    row: Feedback, history: tuple[PastTurn, ...], answer: Mapping[str, Any] | None, number: int
-) -> Case | None:
+def _set(filters: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The filters that narrow anything."""
+    return {name: value for name, value in (filters or {}).items() if value not in (None, [], ())}
+
+
+def _plain(turn: PastTurn) -> dict[str, Any]:
+    return turn.model_dump(mode="json", exclude_defaults=True)
+
+
+def _decided(row: Feedback, asked: _Asked) -> Case | None:
+    answer = asked.answer
     if row.verdict != "up" or answer is None:
         return None
     papers = tuple(dict.fromkeys(cite["paper_id"] for cite in answer["citations"]))
     silent = answer["abstained"] is not None
     if not papers and not silent:
         return None
-    return Case(
-        id=f"vote-{number}",
-        question=row.question,
-        relevant=() if silent else papers,
-        answer="" if silent else _MARKER.sub("", answer["text"]),
-        answerable=not silent,
-        tags=("feedback", "up"),
-        history=history,
+    return Case.model_validate(
+        {
+            "id": asked.id,
+            "question": row.question,
+            "relevant": () if silent else papers,
+            "answer": "" if silent else _MARKER.sub("", answer["text"]),
+            "answerable": not silent,
+            "tags": ("feedback", "up"),
+            "history": asked.history,
+            "filters": asked.filters,
+        }
     )
 
 
-def _undecided(
-    row: Feedback, history: tuple[PastTurn, ...], answer: Mapping[str, Any] | None, number: int
-) -> dict[str, Any]:
+def _undecided(row: Feedback, asked: _Asked) -> dict[str, Any]:
     return {
-        "id": f"vote-{number}",
+        "id": asked.id,
         "question": row.question,
-        "history": [turn.model_dump() for turn in history],
+        "history": [_plain(turn) for turn in asked.history],
+        "filters": asked.filters,
         "answerable": OPEN,
         "relevant": [],
         "facts": [],
         "answer": "",
         "tags": ["feedback", row.verdict],
         "note": row.note,
-        "answer_given": answer["text"] if answer else "",
+        "answer_given": asked.answer["text"] if asked.answer else "",
     }

@@ -9,13 +9,18 @@ from rag.papers import Paper
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*(?: [\w.+-]+){0,2}")
 _NAME_LIKE = re.compile(r"[A-Z].*[A-Z]|\d|^[A-Z][a-z]+$")
+_INNER = re.compile(r"\w[A-Z]|\d")
 
 
 def title_name(paper: Paper) -> str | None:
-    """The name in front of a title's colon that the abstract uses too: "GloVe" of "GloVe: Global Vectors…"."""
+    """The name in front of a title's colon that the abstract uses too: "GloVe" of "GloVe: Global Vectors…". A name of
+    several plain words must keep its capitals there: "Representation Learning" is a field, not a method.
+    """
     head, colon, _ = paper.title.partition(":")
     head = head.strip()
     if not colon or paper.untitled or not _NAME.fullmatch(head) or not _NAME_LIKE.search(head):
+        return None
+    if " " in head and not _INNER.search(head) and head not in paper.abstract:
         return None
     return head if mentions(paper.abstract, head) else None
 

@@ -14,16 +14,21 @@ if TYPE_CHECKING:
 
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-") | dict.fromkeys("‘’`´", "'"))
 
+_HYPHENED = re.compile(r"(?<=\d)-(?=[^\W\d])")  # "175-billion-parameter" says "175 billion"
+
 
 def says(text: str, alternatives: tuple[str, ...]) -> bool:
     """Whether a text says one of the alternatives.
 
-    Case, accents' encoding, dashes and white space do not count. A fact starts where a word starts, and may
-    be the beginning of a longer word ("masked language model" in "modelling") but never of a longer number.
+    Case, accents' encoding, dashes and white space do not count, nor a hyphen after a number. A fact starts
+    where a word starts, and may be the beginning of a longer word ("masked language model" in "modelling") but
+    never of a longer number.
 
     >>> says("It has 1.10 billion parameters.", ("1.1",)), says("In 12.27 s.", ("2.27",))
     (False, False)
     >>> says("A masked language modelling task with 110M.", ("masked language model",))
+    True
+    >>> says("The 175-billion-parameter model.", ("175 billion",))
     True
     """
     plain = _plain(text)
@@ -39,7 +44,8 @@ def _pattern(alternative: str) -> re.Pattern[str]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).translate(_DASHES).casefold().split())
+    plain = " ".join(unicodedata.normalize("NFKC", text).translate(_DASHES).casefold().split())
+    return _HYPHENED.sub(" ", plain)
 
 
 def missing_facts(facts: tuple[tuple[str, ...], ...], text: str) -> list[tuple[str, ...]]:
