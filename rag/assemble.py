@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rag.answers import Delta, Filters, Turn
     from rag.checkup import Check
     from rag.conversation import Condensed
+    from rag.embeddings import StaticTextEncoder
     from rag.indexing import Indexes
     from rag.ingest import Ingester, Progress
     from rag.llm import ChatModel
@@ -121,10 +122,18 @@ def open_lexical(folder: Path, manifest: Manifest) -> TantivyIndex:
 
 
 @lru_cache(maxsize=1)
-def _builtin() -> Encoder:
-    from rag.embeddings import load_encoder
+def _builtin() -> StaticTextEncoder:
+    from rag.embeddings import builtin_encoder
 
-    return load_encoder(EmbeddingSettings.model_validate({}))
+    return builtin_encoder()
+
+
+def _reader(encoder: Encoder) -> Encoder:
+    """The encoder that compares sentences, many times a question: the token vectors alone, with which the gate was
+    calibrated, also where a server makes the vectors that are searched."""
+    from rag.embeddings import StaticTextEncoder
+
+    return encoder.words if isinstance(encoder, StaticTextEncoder) else _builtin().words
 
 
 def _retriever(
@@ -132,7 +141,10 @@ def _retriever(
 ) -> Retriever:
     from rag.retrieval import Retriever
 
-    return Retriever(catalog, dense, lexical, encoder, settings=settings.retrieval, rerank=settings.rerank)
+    reader = _reader(encoder)
+    return Retriever(
+        catalog, dense, lexical, encoder, reader=reader, settings=settings.retrieval, rerank=settings.rerank
+    )
 
 
 def _pipeline(
@@ -142,6 +154,7 @@ def _pipeline(
     from rag.answerers.extractive import ExtractiveAnswerer
     from rag.answerers.metadata import MetadataAnswerer
     from rag.conversation import by_rules
+    from rag.embeddings import StaticTextEncoder
     from rag.gate import Gate
     from rag.pipeline import Answerers, Pipeline
 
@@ -153,13 +166,15 @@ def _pipeline(
         model=model,
         catalog=CatalogAnswerer(catalog),
     )
-    # The citation check compares sentences many times an answer: it stays local even when a server makes the vectors.
-    local = _builtin()
+    reader = _reader(encoder)
+    own = isinstance(encoder, StaticTextEncoder)
     return Pipeline(
         retriever,
-        Gate(local, lexical, settings=settings.gate) if settings.gate.enabled else None,
+        Gate(reader, lexical, settings=settings.gate, own=None if own else _builtin())
+        if settings.gate.enabled
+        else None,
         answerers,
-        encoder=local,
+        encoder=reader,
         settings=settings.answer,
         papers=settings.retrieval.papers,
         condenser=model.condense if model and rewrites else by_rules,

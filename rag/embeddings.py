@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import MissingExtra, ModelRejected, SettingsError
@@ -15,9 +17,10 @@ if TYPE_CHECKING:
     from llama_index.core.base.embeddings.base import BaseEmbedding
 
     from rag.encoder import StaticEncoder
+    from rag.encoder.context import ContextEncoder
     from rag.interfaces import Encoder, Side, Vectors
 
-__all__ = ["LlamaEncoder", "StaticTextEncoder", "as_llama_embedding", "load_encoder"]
+__all__ = ["LlamaEncoder", "StaticTextEncoder", "as_llama_embedding", "builtin_encoder", "load_encoder"]
 
 OPENAI_URL = "https://api.openai.com/v1"
 _OPENAI_DIMENSIONS = {
@@ -35,7 +38,7 @@ def load_encoder(settings: EmbeddingSettings) -> Encoder:
     """
     match settings.kind:
         case "builtin":
-            return _builtin()
+            return builtin_encoder()
         case "path":
             return _from_folder(settings)
         case "openai" | "openai-like":
@@ -45,23 +48,53 @@ def load_encoder(settings: EmbeddingSettings) -> Encoder:
 
 
 class StaticTextEncoder:
-    """The built-in kind of encoder as an `Encoder`, with a name."""
+    """The built-in kind of encoder as an `Encoder`; `words` are its token vectors alone, an `Encoder` too.
 
-    def __init__(self, encoder: StaticEncoder, name: str) -> None:
-        self._encoder = encoder
+    Where its folder has a transformer, that one's vector is added to a question's; passages stay as they are, and so
+    does the fingerprint, which says what stored vectors depend on. Safe for many threads.
+    """
+
+    def __init__(self, encoder: StaticEncoder, name: str, folder: Path | None = None) -> None:
+        self.words: StaticTextEncoder = StaticTextEncoder(encoder, name) if folder else self
+        self._static = encoder
         self.name = name
         self.dimension = encoder.dimension
         self.fingerprint = encoder.fingerprint
+        self._folder = folder
+        self._loading = threading.Lock()
+        self._loaded: tuple[ContextEncoder | None] | None = None
 
     def encode(self, texts: Sequence[str], *, side: Side = "passage") -> Vectors:
-        """Unit vectors, float32 (len(texts), dimension)."""
-        return self._encoder.encode(texts, side=side)
+        """Unit vectors, float32 (len(texts), dimension); zero for a text without known words."""
+        vectors = self._static.encode(texts, side=side)
+        context = self._context() if side == "query" else None
+        return vectors if context is None else _added(vectors, context.encode(texts))
+
+    def _context(self) -> ContextEncoder | None:
+        """Read when the first question comes: an ingest has none."""
+        from rag.encoder.context import ContextEncoder
+
+        with self._loading:
+            if self._loaded is None:
+                self._loaded = (ContextEncoder.load(self._folder) if self._folder else None,)
+            return self._loaded[0]
 
 
-def _builtin() -> StaticTextEncoder:
+def _added(vectors: Vectors, more: Vectors) -> Vectors:
+    """The unit vectors of the sums; a text that the first encoder does not know has no vector."""
+    import numpy as np
+
+    sums = np.where(vectors.any(axis=1, keepdims=True), vectors + more, 0.0)
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    return np.divide(sums, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+
+
+def builtin_encoder() -> StaticTextEncoder:
+    """The encoder that ships with Citewise."""
     from rag.encoder import StaticEncoder
+    from rag.encoder.static import SHIPPED_WEIGHTS
 
-    return StaticTextEncoder(StaticEncoder.load(), "builtin")
+    return StaticTextEncoder(StaticEncoder.load(), "builtin", SHIPPED_WEIGHTS)
 
 
 def _from_folder(settings: EmbeddingSettings) -> StaticTextEncoder:
@@ -71,7 +104,7 @@ def _from_folder(settings: EmbeddingSettings) -> StaticTextEncoder:
         raise SettingsError("embedding.kind is path: set embedding.path to the folder of a trained encoder")
     folder = settings.path.expanduser()
     try:
-        return StaticTextEncoder(StaticEncoder.load(folder), f"path:{folder.name}")
+        return StaticTextEncoder(StaticEncoder.load(folder), f"path:{folder.name}", folder)
     except (OSError, ValueError, LookupError) as error:
         raise SettingsError(f"embedding.path: {' '.join(str(error).split())}") from error
 

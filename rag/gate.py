@@ -71,7 +71,8 @@ def _leaf(tree: Tree, features: Mapping[str, float]) -> float:
 
 
 class Gate:
-    """Judges whether what was found answers the question."""
+    """Judges whether what was found answers the question. `encoder` compares sentences and words; `own` is the
+    built-in encoder where the library's vectors are another's."""
 
     def __init__(
         self,
@@ -80,10 +81,11 @@ class Gate:
         *,
         settings: GateSettings | None = None,
         model: GateModel | None = None,
+        own: Encoder | None = None,
     ) -> None:
         self._settings = settings or GateSettings.model_validate({})
         self._model = model or GateModel.read()
-        self._maker = FeatureMaker(encoder, statistics)
+        self._maker = FeatureMaker(encoder, statistics, own)
 
     @property
     def threshold(self) -> float:

@@ -110,9 +110,11 @@ class _Asked:
 
 
 class FeatureMaker:
-    """Computes the features of questions for one library."""
+    """Computes the features of questions for one library. `own` is the built-in encoder where another one made the
+    library's vectors."""
 
-    def __init__(self, encoder: Encoder, statistics: WordStatistics) -> None:
+    def __init__(self, encoder: Encoder, statistics: WordStatistics, own: Encoder | None = None) -> None:
+        self._own = own
         self._encoder = encoder
         self._statistics = statistics
         self._viewer = Viewer(encoder)
@@ -143,6 +145,7 @@ class FeatureMaker:
             | {"names_nowhere": _names_nowhere(understanding, views)}
             | self._residual(asked, views, view)
             | _heads(asked, view, place)
+            | {"dense_best": self._nearest(understanding.topic, hits)}
             | self._scores(asked, hits)
         )
         return Evidence({name: features[name] for name in FEATURES}, terms, _closest(asked, view, place))
@@ -160,13 +163,20 @@ class FeatureMaker:
         near = [max(float(item.vector @ vector) for item in each.sentences) for each in (view, *views)]
         return {"left": float(len(left)), "residual": near[0], "residual_any": max(near)}
 
+    def _nearest(self, topic: str, hits: Sequence[Hit]) -> float:
+        """The best cosine of the topic with a paper, in the vectors that the gate was calibrated with."""
+        if self._own is None:
+            return max(hit.dense or 0.0 for hit in hits)
+        vector = self._own.encode([topic], side="query")[0]
+        papers = self._own.encode([f"{hit.paper.title}\n{hit.paper.abstract}" for hit in hits[:_DEPTH]])
+        return float((papers @ vector).max())
+
     def _scores(self, asked: _Asked, hits: Sequence[Hit]) -> dict[str, float]:
         count = max(1, self._statistics.count())
         # BM25's score of a passage that held nothing but the question.
         ideal = _BM25_PEAK * sum(idf(term.frequency, count) for term in asked.terms) or 1.0
         lexical = sorted((hit.lexical or 0.0 for hit in hits[:10]), reverse=True)
         return {
-            "dense_best": max(hit.dense or 0.0 for hit in hits),
             "lexical_share": lexical[0] / ideal,
             "lexical_margin": (lexical[0] - lexical[-1]) / ideal,
             "length": float(min(len(asked.terms), 15)),

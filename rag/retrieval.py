@@ -54,7 +54,8 @@ class Retrieval:
 
 
 class Retriever:
-    """Finds papers for questions in one open library.
+    """Finds papers for questions in one open library. `reader` scores sentences, many a question; by default it is the
+    encoder itself.
 
     Its only state is a memo of filter results, dropped when the catalog's generation moves. The indexes are
     reopened by whoever opened them.
@@ -67,6 +68,7 @@ class Retriever:
         lexical: Lexicon,
         encoder: Encoder,
         *,
+        reader: Encoder | None = None,
         settings: RetrievalSettings | None = None,
         rerank: RerankSettings | None = None,
     ) -> None:
@@ -74,6 +76,7 @@ class Retriever:
         self._dense = dense
         self._lexical = lexical
         self._encoder = encoder
+        self._reader = reader or encoder
         self._settings = settings or RetrievalSettings.model_validate({})
         self._rerank = rerank or RerankSettings.model_validate({})
         self._allowed = _AllowedPassages(catalog)
@@ -187,7 +190,7 @@ class Retriever:
         return sorted(kept, key=lambda sentence: (place[sentence.paper_id], sentence.ordinal))
 
     def _score(self, topic: str, papers: Sequence[Paper]) -> list[ScoredSentence]:
-        return score_sentences(topic, papers, encoder=self._encoder, statistics=self._lexical)
+        return score_sentences(topic, papers, encoder=self._reader, statistics=self._lexical)
 
     def _diverse(self, order: list[str], scores: Mapping[str, float], found: Mapping[str, Fused], k: int) -> list[str]:
         pool = order[: max(2 * k, 20)] if k <= 50 else order[:100]

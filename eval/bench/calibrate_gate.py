@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from libraries import ROOT, build, read_cases, seed_papers, starter_papers
+from libraries import ROOT, build, encoder_in, read_cases, seed_papers, starter_papers
 from numpy.typing import NDArray
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from rag import text
-from rag.encoder.static import StaticEncoder
+from rag.embeddings import StaticTextEncoder
 from rag.gate import MODEL_FILE
 from rag.gate_features import FEATURES, FeatureMaker
 from rag.retrieval import Retriever
@@ -52,14 +52,14 @@ class Judged:
     features: tuple[float, ...]
 
 
-def judged_cases(encoder: StaticEncoder) -> list[Judged]:
+def judged_cases(encoder: StaticTextEncoder) -> list[Judged]:
     """The features of every case that the gate is asked about: metadata and follow-ups go another way."""
     found: list[Judged] = []
     for name, papers in (("seeds", seed_papers()), ("starter", starter_papers())):
         with tempfile.TemporaryDirectory() as folder:
             catalog, dense, lexical = build(papers, encoder, Path(folder))
-            retriever = Retriever(catalog, dense, lexical, encoder)
-            maker = FeatureMaker(encoder, lexical)
+            retriever = Retriever(catalog, dense, lexical, encoder, reader=encoder.words)
+            maker = FeatureMaker(encoder.words, lexical)
             for case in read_cases(name):
                 retrieval = retriever.retrieve(case["question"], k=8)
                 understanding = retrieval.understanding
@@ -206,7 +206,7 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="report only")
     parser.add_argument("--encoder", type=Path, help="folder of encoder weights; the shipped ones by default")
     options = parser.parse_args()
-    encoder = StaticEncoder.load(options.encoder)
+    encoder = encoder_in(options.encoder)
     cases = judged_cases(encoder)
     # float32 as scikit-learn sees them, so that the written trees decide alike
     x = np.array([case.features for case in cases], dtype=np.float32).astype(np.float64)

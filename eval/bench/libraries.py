@@ -16,12 +16,19 @@ if str(ROOT) not in sys.path:
 
 from eval.bench.memory import MemoryCatalog, MemoryDense, whole  # noqa: E402 - the path comes first
 from rag import starter, text  # noqa: E402
+from rag.embeddings import StaticTextEncoder, builtin_encoder  # noqa: E402
+from rag.encoder import StaticEncoder  # noqa: E402
 from rag.interfaces import Encoder  # noqa: E402
 from rag.papers import Paper, Record  # noqa: E402
 from rag.parsers import parse  # noqa: E402
 from rag.stores.lexical import TantivyIndex  # noqa: E402
 
 SHARED = Path(os.environ.get("CITEWISE_SHARED", ROOT.parent / "shared"))
+
+
+def encoder_in(folder: Path | None) -> StaticTextEncoder:
+    """The encoder of a folder of weights, by default the one that ships."""
+    return StaticTextEncoder(StaticEncoder.load(folder), "builtin", folder) if folder else builtin_encoder()
 
 
 def read_cases(name: str) -> list[dict[str, Any]]:

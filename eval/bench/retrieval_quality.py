@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from libraries import SHARED, build, read_cases, read_lines, seed_papers, starter_papers
+from libraries import SHARED, build, encoder_in, read_cases, read_lines, seed_papers, starter_papers
 
 from rag import text
-from rag.encoder.static import StaticEncoder
+from rag.embeddings import StaticTextEncoder
 from rag.papers import Paper
 from rag.retrieval import Retriever
 from rag.settings import RerankSettings, RetrievalSettings
@@ -105,7 +105,7 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def systems(
-    parts: tuple[Any, ...], encoder: StaticEncoder, weights: Sequence[float]
+    parts: tuple[Any, ...], encoder: StaticTextEncoder, weights: Sequence[float]
 ) -> dict[str, Callable[[str], list[str]]]:
     _, dense, lexical = parts
 
@@ -113,7 +113,7 @@ def systems(
         return [key.rpartition("#")[0] for key, _ in found]
 
     def retriever(rerank: RerankSettings, **settings: float) -> Callable[[str], list[str]]:
-        made = Retriever(*parts, encoder, settings=RetrievalSettings(**settings), rerank=rerank)
+        made = Retriever(*parts, encoder, reader=encoder.words, settings=RetrievalSettings(**settings), rerank=rerank)
         return lambda question: [hit.paper.id for hit in made.retrieve(question, k=DEPTH).hits]
 
     none = RerankSettings(kind="none")
@@ -130,7 +130,7 @@ def systems(
     return found
 
 
-def measure(chosen: QuestionSet, encoder: StaticEncoder, weights: Sequence[float]) -> dict[str, Any]:
+def measure(chosen: QuestionSet, encoder: StaticTextEncoder, weights: Sequence[float]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         parts = build(chosen.papers, encoder, Path(folder))
         result: dict[str, Any] = {"papers": len(chosen.papers), "questions": len(chosen.questions)}
@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    encoder = StaticEncoder.load(options.encoder)
+    encoder = encoder_in(options.encoder)
     weights = [float(weight) for weight in options.weights.split(",")]
     chosen = [load(name, whole=options.whole) for name in options.sets.split(",")]
     results = {one.name: measure(one, encoder, weights) for one in chosen}

@@ -89,7 +89,7 @@ def run(plan: TrainingPlan) -> None:
     measures = _train(loop, stream, options, checkpoint, order[:HELD_OUT])
     recipe = {"seed": plan.seed, "steps": parameters.step, "loop": asdict(options), "pairs": asdict(PairOptions())}
     _write(plan.out, tables, parameters, vocabulary.tokenizer.to_str(), recipe)
-    _write_text(plan.out / "training.json", {**found.manifest(), **recipe, "held_out": measures})
+    write_text(plan.out / "training.json", {**found.manifest(), **recipe, "held_out": measures})
 
 
 def _kept(plan: TrainingPlan, found: Split, name: str, suffix: str) -> Path:
@@ -144,16 +144,18 @@ def _write(out: Path, tables: StaticTables, parameters: Any, tokenizer: str, rec
         "kept": tables.kept.astype(np.uint8),
     }
     sizes = {"dimension": vectors.shape[1], "tokens": len(tables.kept), "pairs": len(tables.pair_keys)}
-    _write_bytes(out / "model.safetensors", save(tensors))
-    _write_bytes(out / "tokenizer.json", tokenizer.encode())
-    _write_text(out / "config.json", {"format": 1, **sizes, "recipe": recipe})
+    write_bytes(out / "model.safetensors", save(tensors))
+    write_bytes(out / "tokenizer.json", tokenizer.encode())
+    write_text(out / "config.json", {"format": 1, **sizes, "recipe": recipe})
 
 
-def _write_text(path: Path, value: dict[str, Any]) -> None:
-    _write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
+def write_text(path: Path, value: dict[str, Any]) -> None:
+    """Write `value` as JSON; the file appears whole or not at all."""
+    write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
-def _write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all."""
     partial = path.with_suffix(".partial")
     partial.write_bytes(content)
     os.replace(partial, path)
