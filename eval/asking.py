@@ -11,6 +11,7 @@ from eval.case import Case
 from eval.replies import ReplyLog, key_of
 from eval.reply import Reply
 from eval.systems import System
+from rag.errors import CostLimit
 
 Progress = Callable[[int, int], None]  # cases done, cases in all
 Given, Made = TypeVar("Given"), TypeVar("Made")
@@ -25,7 +26,10 @@ def ask_all(
     times: int = 1,
     progress: Progress | None = None,
 ) -> list[tuple[Reply, ...]]:
-    """The replies to each case, `times` of them a case, asked round by round."""
+    """The replies to each case, `times` of them a case, asked round by round.
+
+    Raises CostLimit when the next question could pass the session's limit; what was answered is in the log.
+    """
     asked = [(case, repeat) for repeat in range(times) for case in cases]
     replies: list[Reply] = []
     with log:
@@ -64,6 +68,8 @@ def _ask(system: System, case: Case, repeat: int, log: ReplyLog) -> Reply:
     try:
         narrowed = {"filters": case.filters} if case.filters else {}
         reply = system.reply(case.question, case.history, **narrowed)
+    except CostLimit:  # the other cases would fare no better, and a score without them would mislead
+        raise
     except Exception as error:  # noqa: BLE001 - whatever a system under test raises is a result: a failed case
         return Reply(error=f"{type(error).__name__}: {' '.join(str(error).split())}")
     log.add(key, reply)

@@ -17,11 +17,12 @@ from rag.papers import Paper
 
 if TYPE_CHECKING:
     from rag.library import Library
-    from rag.settings import LLMSettings
+    from rag.pipeline import AnswerStream
 
 DEPTH = 50  # papers of a ranking that are looked at: enough to tell a miss of retrieval from one of ranking
 NO_FILTERS = Filters()
 Answering = Callable[..., "Reply | Answer | str"]
+_IRRELEVANT = {"library": True, "chat": True, "prices": True, "llm": {"max_session_cost"}}  # to what is answered
 
 
 class System(Protocol):
@@ -104,7 +105,7 @@ class LibrarySystem:
         """Of the settings, the papers and the engine's own code and models."""
         if self._fingerprint is None:
             digest = hashlib.sha256(_engine_digest())
-            settings = self._library.settings.model_dump_json(exclude={"library", "chat"})
+            settings = self._library.settings.model_dump_json(exclude=_IRRELEVANT)
             digest.update(f"{settings}|{self._depth}".encode())
             for paper in self._library.papers():
                 digest.update(repr(paper).encode())
@@ -115,17 +116,16 @@ class LibrarySystem:
         """Answer, then rank more deeply for the retrieval measures; only the answering is timed."""
         turns: list[Turn] = []
         for past in history:
-            answer = self._library.ask(past.question, filters=past.filters or None, history=tuple(turns))
-            turns.append(Turn(past.question, answer))
+            stream = self._library.stream(past.question, filters=past.filters or None, history=turns)
+            turns.append(Turn(past.question, _within_limits(stream)))
         started = time.perf_counter()
-        stream = self._library.stream(question, filters=filters or None, history=tuple(turns))
-        answer = stream.result()
+        stream = self._library.stream(question, filters=filters or None, history=turns)
+        answer = _within_limits(stream)
         seconds = time.perf_counter() - started
         context = tuple(hit.paper.id for event in stream for hit in getattr(event, "hits", ()))
         hits = self._library.search(answer.searched or question, self._depth, filters=answer.filters or None)
         ranked = tuple(hit.paper.id for hit in hits)
-        cost = _dollars(answer, self._library.settings.llm)
-        return Reply.from_answer(answer, retrieved=ranked, context=context, seconds=seconds, cost=cost)
+        return Reply.from_answer(answer, retrieved=ranked, context=context, seconds=seconds, cost=_cost(answer))
 
     def papers(self) -> Iterator[Paper]:
         """All papers of the library."""
@@ -155,17 +155,21 @@ def as_reply(given: Reply | Answer | str) -> Reply:
     return Reply.from_text(given)
 
 
-def _dollars(answer: Answer, settings: LLMSettings) -> float | None:
-    """What the model's tokens cost; None where usage or price is not known, 0 where no model is set up. Of a
-    multi-turn case, the last turn only.
-    """
-    if settings.kind == "none":
-        return 0.0
-    price = settings.prices.get(answer.model or settings.model)
-    if price is None or not answer.usage:
-        return None
-    tokens = answer.usage.get("prompt", 0) * price.input + answer.usage.get("completion", 0) * price.output
-    return tokens / 1e6
+def _within_limits(stream: AnswerStream) -> Answer:
+    """The answer; CostLimit where the session's limit kept the model out of it, for such an answer says nothing of the
+    system."""
+    answer = stream.result()
+    refused = stream.tally.refused
+    if refused and refused.session:
+        raise refused
+    return answer
+
+
+def _cost(answer: Answer) -> float | None:
+    """Dollars for an answer, of a multi-turn case the last one; 0 where no model was called, None where the price is
+    not known."""
+    free = answer.cost is None and not answer.usage and answer.mode != "llm"
+    return 0.0 if free else answer.cost
 
 
 def _engine_digest() -> bytes:

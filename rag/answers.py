@@ -99,7 +99,8 @@ class Answer:
 
     `abstained` is None or the reason, in words, why the abstracts do not answer. `searched` is the question
     as it was searched, after a follow-up was completed from the history. `notes` are for the user (for example
-    that the model failed and the answer is extractive). `timings` are seconds a stage.
+    that the model failed and the answer is extractive). `timings` are seconds a stage. `cost` is what the model's
+    calls took, in dollars; None where none was made, or the price is not known.
     """
 
     question: str
@@ -115,6 +116,7 @@ class Answer:
     confidence: float | None = None
     notes: tuple[str, ...] = ()
     usage: dict[str, int] = field(default_factory=dict[str, int])
+    cost: float | None = None
     prompt_version: str | None = None
     timings: dict[str, float] = field(default_factory=dict[str, float])
 
@@ -143,6 +145,7 @@ class Answer:
             "confidence": self.confidence,
             "notes": list(self.notes),
             "usage": self.usage,
+            "cost": self.cost,
             "prompt_version": self.prompt_version,
             "timings": {stage: round(seconds, 6) for stage, seconds in self.timings.items()},
         }

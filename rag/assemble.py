@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.errors import UsageError
+from rag.errors import ModelError, UsageError
 from rag.interfaces import Encoder
 from rag.settings import EmbeddingSettings, Settings
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rag.answerers.base import Draft, Request
     from rag.answers import Delta, Filters, Turn
     from rag.checkup import Check
+    from rag.connection import Stop
     from rag.conversation import Condensed
     from rag.embeddings import StaticTextEncoder
     from rag.indexing import Indexes
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rag.llm import ChatModel
     from rag.pipeline import Pipeline
     from rag.retrieval import Retriever
+    from rag.spending import Tally
     from rag.stores.catalog import Catalog
     from rag.stores.dense import ChromaIndex
     from rag.stores.lexical import TantivyIndex
@@ -71,8 +73,10 @@ def open_catalog(folder: Path) -> Catalog:
     return Catalog(folder / _CATALOG)
 
 
-def open_readers(folder: Path, settings: Settings, catalog: Catalog, *, previous: Readers | None = None) -> Readers:
-    """Both indexes and the pipeline over them, as the library is now.
+def open_readers(
+    folder: Path, settings: Settings, catalog: Catalog, *, previous: Readers | None = None, session: Tally | None = None
+) -> Readers:
+    """Both indexes and the pipeline over them, as the library is now. What the model's calls cost goes to `session`.
 
     The indexes of `previous` are reopened in place where they are still the library's; a rebuild moves them.
     Raises UsageError for a library without papers, LibraryMismatch when it was made with other settings.
@@ -94,7 +98,8 @@ def open_readers(folder: Path, settings: Settings, catalog: Catalog, *, previous
         if previous:
             previous.close()
     retriever = _retriever(settings, catalog, dense, lexical, encoder)
-    pipeline = _pipeline(settings, catalog, retriever, lexical, encoder)
+    model = None if settings.llm.kind == "none" else _LazyModel(settings, session)
+    pipeline = _pipeline(settings, catalog, retriever, lexical, model)
     return Readers(generation, manifest, dense, lexical, retriever, pipeline)
 
 
@@ -148,7 +153,7 @@ def _retriever(
 
 
 def _pipeline(
-    settings: Settings, catalog: Catalog, retriever: Retriever, lexical: TantivyIndex, encoder: Encoder
+    settings: Settings, catalog: Catalog, retriever: Retriever, lexical: TantivyIndex, model: _LazyModel | None
 ) -> Pipeline:
     from rag.answerers.catalog import CatalogAnswerer
     from rag.answerers.extractive import ExtractiveAnswerer
@@ -158,7 +163,6 @@ def _pipeline(
     from rag.gate import Gate
     from rag.pipeline import Answerers, Pipeline
 
-    model = None if settings.llm.kind == "none" else _LazyModel(settings)
     rewrites = settings.llm.condense and settings.answer.mode != "extractive"
     answerers = Answerers(
         extractive=ExtractiveAnswerer(max_sentences=settings.answer.max_sentences),
@@ -185,8 +189,9 @@ class _LazyModel:
     """The model as answerer and condenser, made when first asked: a search must not wait for LlamaIndex, nor fail for
     a key."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, session: Tally | None) -> None:
         self._settings = settings
+        self._session = session
         self._made: ChatModel | None = None
         self._making = threading.Lock()
 
@@ -195,17 +200,23 @@ class _LazyModel:
 
         return ModelAnswerer(self._model(), max_sentences=self._settings.answer.max_sentences).write(request)
 
-    def condense(self, question: str, filters: Filters, history: Sequence[Turn]) -> Condensed:
+    def condense(self, question: str, filters: Filters, history: Sequence[Turn], stop: Stop | None = None) -> Condensed:
         from rag.conversation import by_model, by_rules
 
-        return by_model(self._model())(question, filters, history) if history else by_rules(question, filters, history)
+        if not history:
+            return by_rules(question, filters, history)
+        try:
+            return by_model(self._model())(question, filters, history, stop)
+        except ModelError:  # no key: what it means for the answer is said when that is written
+            return by_rules(question, filters, history)
 
     def _model(self) -> ChatModel:
         from rag.llm import ChatModel
 
         with self._making:
             if self._made is None:
-                self._made = ChatModel.from_settings(self._settings.llm)
+                prices, session = self._settings.prices, self._session
+                self._made = ChatModel.from_settings(self._settings.llm, prices=prices, session=session)
             return self._made
 
 

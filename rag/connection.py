@@ -9,13 +9,18 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any
 
+from rag.spending import Tally
+
 _TOTAL = 4  # a whole answer may take this many times the timeout
 
 
 class Stop:
-    """A switch that any thread may throw: whoever waits on a model is woken."""
+    """A switch that any thread may throw: whoever waits on a model is woken. Each answer has one of its own, and
+    `tally` counts what the calls made under it cost.
+    """
 
     def __init__(self) -> None:
+        self.tally = Tally()
         self._event = threading.Event()
         self._callbacks: list[Callable[[], None]] = []
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rag import text
 from rag.answers import Filters, Turn
+from rag.connection import Stop
 from rag.errors import ModelError
 from rag.llm import Message, Reply
 from rag.prompts import CONDENSE, load_prompt
@@ -99,10 +100,11 @@ class Condensed:
     usage: dict[str, int] = field(default_factory=dict[str, int])
 
 
-Condenser = Callable[[str, Filters, Sequence[Turn]], Condensed]
+Condenser = Callable[[str, Filters, Sequence[Turn], Stop | None], Condensed]
+"""Makes a question whole; a model's call is made under the switch of the answer."""
 
 
-def by_rules(question: str, filters: Filters, history: Sequence[Turn]) -> Condensed:
+def by_rules(question: str, filters: Filters, history: Sequence[Turn], _: Stop | None = None) -> Condensed:
     """Resolve ordinals, pronouns and half questions from the last turn; anything else stays as it is.
 
     "The second", "these" and "it" narrow the search to the papers of the last answer; "and on graphs?" is searched
@@ -126,13 +128,13 @@ def by_rules(question: str, filters: Filters, history: Sequence[Turn]) -> Conden
 def by_model(model: ChatModel) -> Condenser:
     """A condenser that lets `model` rewrite the question, once; by rules where it fails or babbles."""
 
-    def condense(question: str, filters: Filters, history: Sequence[Turn]) -> Condensed:
+    def condense(question: str, filters: Filters, history: Sequence[Turn], stop: Stop | None = None) -> Condensed:
         ruled = by_rules(question, filters, history)
         if not history:
             return ruled
         reply = Reply()
         try:
-            said = model.complete(condense_messages(question, history), reply)
+            said = model.complete(condense_messages(question, history), reply, stop)
         except ModelError:
             return ruled
         rewritten = " ".join(said.split()).strip('"“” ')

@@ -12,7 +12,8 @@ CitewiseError                     exit 1: something failed
 │   └── LibraryDamaged            a part is missing or unreadable: rebuild
 └── ModelError                    a language or embedding model failed
     ├── ModelUnavailable          refused, timed out, overloaded: worth another try
-    └── ModelRejected             bad key, unknown model, bad request: needs the user
+    ├── ModelRejected             bad key, unknown model, bad request: needs the user
+    └── CostLimit                 the call was not made: it could pass a limit in dollars
 """
 
 
@@ -75,3 +76,14 @@ class ModelUnavailable(ModelError):
 
 class ModelRejected(ModelError):
     """The model's server rejected the request (key, model name, size); the user must act."""
+
+
+class CostLimit(ModelError):
+    """A call was not made because it could pass a limit in dollars, or because its price is not known.
+
+    `session`: no later call of the session will do better.
+    """
+
+    def __init__(self, message: str, *, session: bool = False) -> None:
+        super().__init__(message)
+        self.session = session

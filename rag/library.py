@@ -21,6 +21,7 @@ from rag.assemble import (
 from rag.errors import UsageError
 from rag.papers import Paper
 from rag.settings import Settings, load_settings
+from rag.spending import Tally
 
 if TYPE_CHECKING:
     from llama_index.core.base.base_query_engine import BaseQueryEngine
@@ -56,7 +57,8 @@ def ask(question: str, *, library: str | Path | None = None, **options: Any) -> 
 class Library:
     """One library on disk. Safe to use from many threads; what other processes ingest is seen at the next question.
 
-    Opening is instant: catalog, indexes and encoder are loaded when first needed.
+    Opening is instant: catalog, indexes and encoder are loaded when first needed. `session` counts what all answers
+    since then cost, for `llm.max_session_cost`.
     """
 
     def __init__(self, folder: Path, settings: Settings) -> None:
@@ -65,6 +67,7 @@ class Library:
         self._opened: Catalog | None = None
         self._readers: Readers | None = None
         self._opening = threading.Lock()
+        self.session = Tally(settings.llm.max_session_cost)
 
     def ingest(
         self,
@@ -215,5 +218,7 @@ class Library:
             return readers
         with self._opening:
             if self._readers is None or self._readers.generation < generation:
-                self._readers = open_readers(self.folder, self.settings, catalog, previous=self._readers)
+                self._readers = open_readers(
+                    self.folder, self.settings, catalog, previous=self._readers, session=self.session
+                )
             return self._readers

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from rag.connection import Connection, Connections, Stop, Watchdog
 from rag.errors import ModelError, ModelRejected, ModelUnavailable
-from rag.settings import LLMSettings
+from rag.settings import LLMSettings, PriceSettings
+from rag.spending import Tally, Till
 
 if TYPE_CHECKING:
     from llama_index.core.llms import LLM
@@ -45,12 +46,15 @@ class Reply:
 class ChatModel:
     """A chat model. `llm` is any LlamaIndex LLM; `from_settings` makes the two kinds that settings know.
 
-    Safe to use from many threads.
+    Safe to use from many threads. Its calls pay at `till`.
     """
 
-    def __init__(self, llm: LLM, settings: LLMSettings, connections: Connections | None = None) -> None:
+    def __init__(
+        self, llm: LLM, settings: LLMSettings, connections: Connections | None = None, till: Till | None = None
+    ) -> None:
         self.settings = settings
         self._llm = llm
+        self._till = till or Till(settings, None)
         self._connections = connections or Connections()
 
     @property
@@ -59,19 +63,28 @@ class ChatModel:
         return self.settings.model
 
     @classmethod
-    def from_settings(cls, settings: LLMSettings) -> ChatModel:
-        """The model that the settings name; the key and a default address come from the environment.
+    def from_settings(
+        cls,
+        settings: LLMSettings,
+        *,
+        prices: Mapping[str, PriceSettings] | None = None,
+        session: Tally | None = None,
+    ) -> ChatModel:
+        """The model that the settings name; the key and a default address come from the environment. `session` counts
+        what all calls cost; models may share it.
 
         Raises ModelRejected when OpenAI is chosen and OPENAI_API_KEY is not set.
         """
         connections = Connections()
-        return cls(_build(settings, connections), settings, connections)
+        till = Till(settings, (prices or {}).get(settings.model), session)
+        return cls(_build(settings, connections), settings, connections, till)
 
     def stream(self, messages: Sequence[Message], reply: Reply, stop: Stop | None = None) -> Iterator[str | Restart]:
         """Text as it comes; `reply` is filled in when the stream has ended.
 
         What is worth another try is tried `settings.retries` times more, with a growing pause or the server's own
-        Retry-After; a Restart says that text already given is void. Raises ModelUnavailable or ModelRejected.
+        Retry-After; a Restart says that text already given is void. Raises ModelUnavailable, ModelRejected, or
+        CostLimit before a call that could pass a limit; what the calls cost is counted in `stop.tally`.
         """
         stop = stop or Stop()
         given = False
@@ -102,20 +115,27 @@ class ChatModel:
     def _attempt(self, messages: Sequence[Message], reply: Reply, stop: Stop) -> Iterator[str]:
         reply.finish, reply.usage = None, {}
         connection = Connection()
-        said: list[str] = []
-        with stop.calling(connection.abort), Watchdog(connection, self.settings.timeout) as watchdog:
+        with (
+            self._till.call([message.content for message in messages], stop.tally) as call,
+            stop.calling(connection.abort),
+            Watchdog(connection, self.settings.timeout) as watchdog,
+        ):
+            call.usage = reply.usage
             try:
                 with contextlib.closing(self._pieces(messages, reply, connection)) as pieces:
                     for piece in pieces:
                         watchdog.fed()
-                        said.append(piece)
+                        call.said.append(piece)
                         yield piece
             except GeneratorExit:  # nobody reads any more; LlamaIndex would keep the connection for a while
                 connection.abort()
                 raise
             except Exception as error:  # noqa: BLE001 - whatever a server's answer breaks in three libraries
-                raise _mapped(error, self.settings, watchdog, stop) from None
-            _judge("".join(said), reply, self.settings, watchdog, stop)
+                mapped = _mapped(error, self.settings, watchdog, stop)
+                call.lost = isinstance(mapped, _TimedOut)
+                raise mapped from None
+            call.lost = watchdog.expired
+            _judge("".join(call.said), reply, self.settings, watchdog, stop)
 
     def _pieces(self, messages: Sequence[Message], reply: Reply, connection: Connection) -> Generator[str]:
         from llama_index.core.base.llms.types import ChatMessage
@@ -129,6 +149,10 @@ class ChatModel:
             if first.delta:
                 yield first.delta
             first = next(chunks, None)
+
+
+class _TimedOut(ModelUnavailable):
+    """Nothing more came in time; the server may go on working, and ask to be paid for it."""
 
 
 class _Overloaded(ModelUnavailable):
@@ -183,7 +207,7 @@ def _note(raw: Any, reply: Reply) -> None:
         reply.finish = str(choices[0].finish_reason)
     usage = getattr(raw, "usage", None)
     if usage is not None:
-        reply.usage = {"prompt": int(usage.prompt_tokens), "completion": int(usage.completion_tokens)}
+        reply.usage.update(prompt=int(usage.prompt_tokens), completion=int(usage.completion_tokens))
 
 
 def _judge(said: str, reply: Reply, settings: LLMSettings, watchdog: Watchdog, stop: Stop) -> None:
@@ -192,7 +216,7 @@ def _judge(said: str, reply: Reply, settings: LLMSettings, watchdog: Watchdog, s
     if stop.is_set:
         raise ModelUnavailable("stopped")
     if watchdog.expired:
-        raise ModelUnavailable(f"{where} sent nothing more for too long (llm.timeout is {settings.timeout:g} s)")
+        raise _TimedOut(f"{where} sent nothing more for too long (llm.timeout is {settings.timeout:g} s)")
     if reply.finish == "content_filter":
         raise ModelRejected(f"{where} refused to answer (content filter)")
     if not said.strip():
@@ -210,7 +234,7 @@ def _mapped(error: Exception, settings: LLMSettings, watchdog: Watchdog, stop: S
     if stop.is_set:
         return ModelUnavailable("stopped")
     if watchdog.expired or isinstance(error, openai.APITimeoutError | httpx.TimeoutException):
-        return ModelUnavailable(f"{where} did not answer in time (llm.timeout is {settings.timeout:g} s)")
+        return _TimedOut(f"{where} did not answer in time (llm.timeout is {settings.timeout:g} s)")
     if isinstance(error, openai.APIStatusError):
         return _status(error, settings, where)
     if isinstance(error, openai.APIConnectionError | httpx.ConnectError):

@@ -16,7 +16,7 @@ from rag.answers import Answer, Delta, Event, Filters, Finished, Hit, Retrieved,
 from rag.citations import check
 from rag.connection import Stop
 from rag.conversation import Condenser, by_rules
-from rag.errors import ModelError, UsageError
+from rag.errors import CostLimit, ModelError, UsageError
 from rag.settings import AnswerSettings
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rag.interfaces import Encoder
     from rag.questions import Understanding
     from rag.retrieval import Retrieval
+    from rag.spending import Tally
 
 LONGEST_QUESTION = 4000
 _NEAREST = 3  # papers named when abstaining
@@ -119,6 +120,11 @@ class AnswerStream:
         self._stop = stop
         self._seen: list[Event] = []
 
+    @property
+    def tally(self) -> Tally:
+        """What the model's calls have cost so far, also when the answer was stopped or failed."""
+        return self._stop.tally
+
     def __iter__(self) -> Iterator[Event]:
         place = 0
         while True:
@@ -170,7 +176,7 @@ class _Run:
         """The events of the answer; none after the stop switch was thrown."""
         self._began = time.perf_counter()
         with self._timed("condense"):
-            asked = self._pipeline.condense(self._question, self._filters, self._history)
+            asked = self._pipeline.condense(self._question, self._filters, self._history, self._stop)
         with self._timed("retrieve"):
             found = self._pipeline.retriever.retrieve(asked.question, k=self._pipeline.papers, filters=asked.filters)
         yield Retrieved(asked.question, found.hits)
@@ -215,7 +221,8 @@ class _Run:
                 return Draft()
             if not self._pipeline.settings.fall_back or chosen is not self._pipeline.answerers.model:
                 raise
-            note = f"The model failed ({error}); this answer is extractive instead."
+            failed = "was not asked" if isinstance(error, CostLimit) else "failed"
+            note = f"The model {failed} ({error}); this answer is extractive instead."
         draft = yield from _events(self._pipeline.answerers.extractive, request)
         return replace(draft, notes=(*draft.notes, note))
 
@@ -256,6 +263,7 @@ class _Run:
             confidence=verdict.probability if verdict else None,
             notes=(*(found.notes if found.hits else ()), *draft.notes),
             usage=draft.usage,
+            cost=self._stop.tally.cost,
             prompt_version=draft.prompt_version,
             timings=self._timings,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,10 +75,11 @@ class AnswerSettings(Section):
 
 
 class PriceSettings(Section):
-    """What a model's tokens cost, in dollars a million."""
+    """What a model's tokens cost, in dollars a million, on a day; embedding models have no output."""
 
     input: float = Field(ge=0.0)
-    output: float = Field(ge=0.0)
+    output: float | None = Field(default=None, ge=0.0)
+    as_of: date | None = None
 
 
 class LLMSettings(Section):
@@ -92,9 +94,8 @@ class LLMSettings(Section):
     timeout: float = Field(default=60.0, gt=0)
     retries: int = Field(default=2, ge=0, le=10)
     condense: bool = Field(default=True, description="the model rewrites follow-up questions, else rules do")
-    prices: dict[str, PriceSettings] = Field(
-        default_factory=dict[str, PriceSettings], description="by model; the chat page shows what an answer cost"
-    )
+    max_cost: float | None = Field(default=None, ge=0.0, description="dollars an answer, all its calls together")
+    max_session_cost: float | None = Field(default=None, ge=0.0, description="dollars an open library; --max-cost")
 
 
 class ChatSettings(Section):
@@ -117,6 +118,7 @@ class Settings(Section):
     answer: AnswerSettings = AnswerSettings()
     llm: LLMSettings = LLMSettings()
     chat: ChatSettings = ChatSettings()
+    prices: dict[str, PriceSettings] = Field(default_factory=dict[str, PriceSettings], description="by model")
 
     def library_folder(self, given: str | Path | None = None) -> Path:
         """The library's folder: `given`, else the setting, else CITEWISE_LIBRARY, else the user's data folder."""
@@ -134,11 +136,12 @@ def config_folder() -> Path:
 
 
 def load_settings(configs: Iterable[str | Path] = (), **overrides: Any) -> Settings:
-    """Settings from the default, each named or given YAML file in turn, then `overrides` (whole sections).
+    """Settings from the default and the price table, each named or given YAML file in turn, then `overrides` (whole
+    sections).
 
     Raises SettingsError with one line that names the file and the key that is wrong.
     """
-    merged: dict[str, Any] = _read(config_folder() / "default.yaml")
+    merged = _merge(_read(config_folder() / "default.yaml"), _read(config_folder() / "prices.yaml"))
     origin = "default"
     for config in configs:
         merged = _merge(merged, _read(_locate(config)))

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from rag import Answer, Citation, Filters, Paper, Source, open_library
+from rag import Answer, Filters, open_library
 from rag.errors import InputError
-from rag.settings import PriceSettings, Settings
+from rag.settings import Settings
 from ui import render
 from ui.conversation import Chat
-from ui.exchange import Exchange, Talk, cost
+from ui.exchange import Exchange, Talk
 from ui.exports import exported, file_name
 from ui.library_view import Given, Shelf, stored
 from ui.record import recorded
@@ -172,27 +172,30 @@ def test_the_full_report_can_be_saved_by_the_one_who_ingested(tmp_path: Path):
 
 
 def test_what_an_answer_cost_is_shown_where_the_price_is_known():
-    prices = {"gpt-x": PriceSettings(input=2.0, output=10.0)}
-    answer = Answer("q", "t", mode="llm", model="gpt-x", usage={"prompt": 1000, "completion": 200})
-    assert cost(answer, prices) == pytest.approx(0.004)
-    assert cost(replace(answer, model="other"), prices) is None
-    assert cost(Answer("q", "t"), prices) is None
+    answer = Answer("q", "t", mode="llm", model="gpt-x", usage={"prompt": 1000, "completion": 200}, cost=0.004)
     html = render.turn_html(Exchange("q", answer, cost=0.004), 0)
     assert "1,200 tokens (1,000 read, 200 written)" in html
     assert "$0.004" in html
-    assert "$" not in render.turn_html(Exchange("q", answer), 0)
-    assert Settings().llm.prices == {}
+    unknown = render.turn_html(Exchange("q", replace(answer, cost=None)), 0)
+    assert "$" not in unknown
+    assert "cost unknown" in unknown
+    assert "cost" not in render.turn_html(Exchange("q", Answer("q", "t")), 0)
 
 
-def test_references_in_markdown_are_a_list_and_journals_are_articles():
-    paper = Paper("p", "Ember", ABSTRACT, authors=("Ann Lee",), venue="Journal of Fire", arxiv_id="2101.00001")
-    quotes = [Citation(1, "p", "Ember", text, 0, 1, 0.9, 0, True) for text in ("First.", "Second.")]
-    answer = Answer("q", "a < b [1].", citations=tuple(quotes), sources=(Source(1, paper, 1.0),))
-    text = exported([Exchange("q", answer)], "md", Settings())
-    assert "a \\< b [1]." in text
-    assert "- [1] Ann Lee. Ember. Journal of Fire.\n  > First.\n  >\n  > Second.\n" in text
-    bibtex = exported([Exchange("q", answer)], "bib", Settings())
-    assert bibtex.startswith("@article{Lee")
-    assert "journal = {Journal of Fire}" in bibtex
-    assert "archiveprefix = {arXiv}" in bibtex
-    assert exported([Exchange("q", answer)], "ris", Settings()).startswith("TY  - JOUR")
+def test_a_conversation_shows_and_records_what_it_took_together():
+    paid = Answer("q", "t", mode="llm", model="gpt-x", usage={"prompt": 1000, "completion": 200}, cost=0.3)
+    exchanges = [
+        Exchange("q", paid, cost=0.3),
+        Exchange("r", Answer("r", "u")),
+        Exchange("s", partial="half", cost=0.25),
+        Exchange("t", replace(paid, cost=None)),
+    ]
+    told = "2,400 tokens · $0.55 · 1 answer of unknown cost"
+    assert told in render.conversation_html(exchanges, "c")
+    assert "This conversation" not in render.conversation_html(exchanges[:1], "c")
+    assert "This conversation" not in render.conversation_html(exchanges[1:2] * 2, "c")
+    record = json.loads(exported(exchanges, "json", Settings()))
+    assert record["spent"] == {"tokens": 2400, "cost": 0.55, "unpriced": 1}
+    assert json.loads(exported(exchanges[1:2], "json", Settings()))["spent"] is None
+    assert "*2,400 tokens, $0.55 and 1 of unknown cost*" in exported(exchanges, "md", Settings())
+    assert "tokens" not in exported(exchanges[1:2], "md", Settings())

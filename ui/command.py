@@ -6,7 +6,7 @@ import time
 
 import click
 
-from rag.cli.options import library_options, open_with
+from rag.cli.options import cost_option, library_options, open_with, within_cost
 
 
 @click.command()
@@ -14,15 +14,22 @@ from rag.cli.options import library_options, open_with
 @click.option("--browser/--no-browser", default=True, help="Open the page in a browser.")
 @click.option("--starter", is_flag=True, help="Ingest the starter library first when there are no papers yet.")
 @click.option("--mcp", is_flag=True, help="Also serve agents: MCP tools search_papers and ask_papers at /mcp.")
+@cost_option
 @library_options
 def chat(
-    port: int | None, browser: bool, starter: bool, mcp: bool, folder: str | None, configs: tuple[str, ...]
+    port: int | None,
+    browser: bool,
+    starter: bool,
+    mcp: bool,
+    max_cost: float | None,
+    folder: str | None,
+    configs: tuple[str, ...],
 ) -> None:
     """Open the chat page on this machine.
 
     It may listen elsewhere (chat.host in a settings file) once CITEWISE_USER and CITEWISE_PASSWORD are set.
     """
-    with open_with(folder, configs) as library:
+    with open_with(folder, configs, **within_cost(max_cost)) as library:
         if starter and library.count() == 0:
             from rag.starter import path
 

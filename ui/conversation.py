@@ -14,7 +14,7 @@ from rag import CitewiseError, Delta, Filters, Finished, Retrieved
 from rag.question_filters import hear
 from ui import render
 from ui.examples import examples
-from ui.exchange import Exchange, Talk, cost
+from ui.exchange import Exchange, Talk
 from ui.history import History
 from ui.record import recorded
 
@@ -75,18 +75,20 @@ class Chat:
         hits: Any = None
         with self.library.stream(exchange.question, filters=talk.filters, history=talk.history) as stream:
             self._running[session] = stream
-            for event in stream:
-                if isinstance(event, Finished):
-                    spent = cost(event.answer, self.library.settings.llm.prices)
-                    return replace(exchange, answer=event.answer, cost=spent)
-                if isinstance(event, Retrieved):
-                    hits = event.hits
-                elif isinstance(event, Delta):
-                    draft += event.text
-                if isinstance(event, Retrieved) or time.monotonic() - shown > _TICK:
-                    shown = time.monotonic()
-                    yield Shown(live=render.live_html(exchange.question, number, draft=draft, hits=hits))
-        return replace(exchange, partial=draft)
+            try:
+                for event in stream:
+                    if isinstance(event, Finished):
+                        return replace(exchange, answer=event.answer, cost=event.answer.cost)
+                    if isinstance(event, Retrieved):
+                        hits = event.hits
+                    elif isinstance(event, Delta):
+                        draft += event.text
+                    if isinstance(event, Retrieved) or time.monotonic() - shown > _TICK:
+                        shown = time.monotonic()
+                        yield Shown(live=render.live_html(exchange.question, number, draft=draft, hits=hits))
+            except CitewiseError as error:
+                return replace(exchange, problem=str(error), cost=stream.tally.cost)
+        return replace(exchange, partial=draft, cost=stream.tally.cost)
 
     def stop(self, session: str) -> None:
         """Stop what the session has running; what was written until then stays."""

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rag import Answer, Filters, Turn
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-    from rag.settings import PriceSettings
-
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """One question, and its answer, or the `problem` that stood in the way, or the `partial` text until it was stopped.
 
-    `given` are the filters that were set when it was asked. `cost` is what the model took for it in dollars, where its
-    price is known. `rating` is 1, 0 or -1, with an optional `remark`.
+    `given` are the filters that were set when it was asked. `cost` is what the model took for it in dollars, also when
+    it was stopped or failed; None where no model was called, or its price is not known. `rating` is 1, 0 or -1, with
+    an optional `remark`.
     """
 
     question: str
@@ -47,12 +46,21 @@ class Talk:
         return [Turn(item.question, item.answer) for item in self.exchanges if item.answer is not None]
 
 
-def cost(answer: Answer, prices: Mapping[str, PriceSettings]) -> float | None:
-    """Dollars for the tokens of an answer; None without a model, or where its price is not known."""
-    price = prices.get(answer.model or "")
-    if price is None or not answer.usage:
-        return None
-    return (answer.usage.get("prompt", 0) * price.input + answer.usage.get("completion", 0) * price.output) / 1e6
+class Spent(NamedTuple):
+    """What a conversation took of models: tokens, dollars as far as they are known, and answers of unknown cost."""
+
+    tokens: int
+    cost: float
+    unpriced: int
+
+
+def spent(exchanges: Sequence[Exchange]) -> Spent | None:
+    """What the exchanges took together; None where no model was called."""
+    used = [item.answer.usage if item.answer else {} for item in exchanges]
+    tokens = sum(sum(usage.values()) for usage in used)
+    costs = [item.cost for item in exchanges if item.cost is not None]
+    unpriced = sum(bool(usage) and item.cost is None for item, usage in zip(exchanges, used, strict=True))
+    return Spent(tokens, sum(costs), unpriced) if tokens or costs else None
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rag import Paper
-from ui.exchange import Exchange
+from rag.spending import dollars
+from ui.exchange import Exchange, spent
 from ui.record import recorded
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def exported(exchanges: Sequence[Exchange], kind: str, settings: Settings, *, fi
         {source.paper.id: source.paper for item in exchanges if item.answer for source in item.answer.sources}.values()
     )
     if kind == "md":
-        return "\n".join(_markdown(item) for item in exchanges)
+        return "\n".join([*map(_markdown, exchanges), *_costs(exchanges)])
     if kind == "bib":
         return "\n".join(_bibtex(paper) for paper in papers)
     return "\n".join(_ris(paper) for paper in papers)
@@ -66,6 +67,16 @@ def _markdown(item: Exchange) -> str:
         lines.append(f"- [{source.marker}] {_reference(source.paper)}")
         lines += ["  >" if quote is None else f"  > {_quoted(quote)}" for quote in _spaced(dict.fromkeys(quotes))]
     return "\n".join([*lines, ""])
+
+
+def _costs(exchanges: Sequence[Exchange]) -> list[str]:
+    """A line on what the exchanges took of models."""
+    total = spent(exchanges)
+    if total is None:
+        return []
+    cost = dollars(total.cost) if total.cost or not total.unpriced else "cost unknown"
+    partly = f" and {total.unpriced} of unknown cost" if total.unpriced and total.cost else ""
+    return [f"*{total.tokens:,} tokens, {cost}{partly}*", ""]
 
 
 def _reference(paper: Paper) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from ui.exchange import Exchange, plain
+from ui.exchange import Exchange, plain, spent
 
 if TYPE_CHECKING:
     from rag import Answer, Paper
@@ -22,12 +22,13 @@ def recorded(exchanges: Sequence[Exchange], settings: Settings, *, first: int = 
 
     Each has `question`, `filters` (as set on the page), `answer` (as `citewise ask --json` prints it, None where there
     is none), `passages` (the quoted stretches of abstracts, with their hashes), `papers` (the sources, with the hash
-    of title and abstract) and `exchange` (everything, papers included).
+    of title and abstract) and `exchange` (everything, papers included). `spent` is what they took of models together.
     """
     return {
         "format": FORMAT,
         "citewise": _version(),
-        "settings": settings.model_dump(mode="json", exclude={"library", "chat"}),
+        "settings": settings.model_dump(mode="json", exclude={"library", "chat", "prices"}),
+        "spent": total._asdict() if (total := spent(exchanges[first:])) else None,
         "before": [plain(item) for item in exchanges[:first]],
         "exchanges": [_one(item) for item in exchanges[first:]],
     }

@@ -70,7 +70,7 @@ def _by_model(library: Library, options: dict[str, Any]) -> list[Case]:
     with progress_bar("making questions") as progress:
         made = cases_by_model(
             library.papers(),
-            ChatModel.from_settings(settings),
+            ChatModel.from_settings(settings, prices=library.settings.prices, session=library.session),
             n=options["count"],
             seed=options["seed"],
             progress=progress,

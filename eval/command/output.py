@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from eval.gates import GateResult
     from eval.judges.base import Judge
     from eval.outcome import Run
+    from rag.spending import Tally
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -44,12 +45,16 @@ def judge_options(command: Command) -> Command:
     return command
 
 
-def made_judge(kind: str, configs: Sequence[str], times: int, kept: Path | None = None) -> Judge:
-    """The automatic judge that the options name; one that is paid keeps its votes in the file `kept`."""
+def made_judge(
+    kind: str, configs: Sequence[str], times: int, kept: Path | None = None, *, session: Tally | None = None
+) -> Judge:
+    """The automatic judge that the options name; one that is paid keeps its votes in the file `kept`, and its calls
+    count in `session`.
+    """
     if kind == "llm":
         from eval.judges.llm import llm_judge
 
-        return llm_judge(configs, repeats=times, kept=kept)
+        return llm_judge(configs, repeats=times, kept=kept, session=session)
     from eval.judges.deterministic import default_judge
 
     return default_judge()

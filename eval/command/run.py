@@ -20,8 +20,9 @@ from eval.command.output import (
     tell_comparison,
     write_report,
 )
-from rag.cli.options import library_options, open_with
-from rag.errors import UsageError
+from rag.cli.options import cost_option, library_options, open_with
+from rag.errors import CostLimit, UsageError
+from rag.spending import Tally
 
 if TYPE_CHECKING:
     from eval.case import Case
@@ -58,6 +59,7 @@ Systems = dict[str, tuple[str, ...]]
 @click.option("--fresh", is_flag=True, help="Ask everything again.")
 @click.option("--allow-missing", is_flag=True, help="Let papers that the library does not hold count as misses.")
 @click.option("--base", type=click.Path(), help="A run to measure the gate's “base” by.")
+@cost_option
 @click.option("--junit", "junit_file", type=click.Path(), help="Write JUnit XML.")
 @gate_options
 @library_options
@@ -77,9 +79,14 @@ def run_command(cases_path: str, out: str, configs: tuple[str, ...], **options: 
     options["labels"] = read_labels(options["labels_file"]) if options["labels_file"] else []
     chosen = chosen_cases(cases, options["tags"], options["limit"])
     systems = _systems(configs)
-    if len(systems) == 1:
-        return _run_one(chosen, Path(out), systems, options)
-    return _run_several(chosen, Path(out), systems, options)
+    options["session"] = None if options["max_cost"] is None else Tally(options["max_cost"])
+    try:
+        if len(systems) == 1:
+            return _run_one(chosen, Path(out), systems, options)
+        return _run_several(chosen, Path(out), systems, options)
+    except CostLimit as error:
+        told = f"stopped before the limit: {error}; the same command with a higher one goes on where this one stopped"
+        raise CostLimit(told) from error
 
 
 def chosen_cases(cases: list[Case], tags: tuple[str, ...], limit: int | None) -> list[Case]:
@@ -171,7 +178,11 @@ def _run_system(cases: list[Case], out: Path, name: str, configs: tuple[str, ...
         for kept in ("replies.jsonl", "votes.jsonl"):
             (out / kept).unlink(missing_ok=True)
     measures = [part.strip() for part in options["measures"].split(",")] if options["measures"] else None
-    with open_with(options["folder"], configs) as library, progress_bar(f"asking {name}") as progress:
+    with (
+        open_with(options["folder"], configs) as library,
+        progress_bar(f"asking {name}") as progress,
+    ):
+        library.session = options["session"] or library.session  # one limit for all systems and the judge
         finished = run(
             LibrarySystem(filled(library), name=name),
             cases,
@@ -198,7 +209,8 @@ def _judge(library: Library, options: dict[str, Any], out: Path) -> Judge | None
     if kind == "deterministic":
         return None
     if kind == "llm":
-        return made_judge(kind, options["judge_configs"], options["judge_times"], out / "votes.jsonl")
+        votes = out / "votes.jsonl"
+        return made_judge(kind, options["judge_configs"], options["judge_times"], votes, session=library.session)
     from eval.judges.human import HumanJudge
     from eval.linking import Names
 

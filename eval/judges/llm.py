@@ -19,6 +19,7 @@ from rag.errors import ModelUnavailable, UsageError
 
 if TYPE_CHECKING:
     from rag.llm import ChatModel
+    from rag.spending import Tally
 
 REPEATS = 3
 _RULES = """\
@@ -101,17 +102,21 @@ class LLMJudge:
         return read_verdict(said)
 
 
-def llm_judge(configs: Sequence[str], *, repeats: int = REPEATS, kept: Path | None = None) -> LLMJudge:
-    """The judge on the model of these settings. Raises UsageError where they name none."""
+def llm_judge(
+    configs: Sequence[str], *, repeats: int = REPEATS, kept: Path | None = None, session: Tally | None = None
+) -> LLMJudge:
+    """The judge on the model of these settings; its calls count in `session`. Raises UsageError where they name none."""
     from rag.llm import ChatModel
     from rag.settings import load_settings
 
-    settings = load_settings(configs).llm
+    loaded = load_settings(configs)
+    settings = loaded.llm
     if settings.kind == "none":
         raise UsageError(
             "the judge needs a model; name its settings with --judge-config openai (or local-llm, or a file)"
         )
-    return LLMJudge(ChatModel.from_settings(settings), repeats=repeats, kept=kept)
+    model = ChatModel.from_settings(settings, prices=loaded.prices, session=session)
+    return LLMJudge(model, repeats=repeats, kept=kept)
 
 
 def read_verdict(said: str) -> bool | None:

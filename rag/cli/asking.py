@@ -10,7 +10,15 @@ from typing import Any
 import click
 
 from rag.answers import Hit
-from rag.cli.options import filter_options, filters_from, library_options, open_with, standard_input
+from rag.cli.options import (
+    cost_option,
+    filter_options,
+    filters_from,
+    library_options,
+    open_with,
+    standard_input,
+    within_cost,
+)
 from rag.errors import CitewiseError, UsageError
 
 Reply = Callable[[str], dict[str, Any]]
@@ -39,6 +47,7 @@ def search(question: str, k: int, as_json: bool, folder: str | None, configs: tu
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; with QUESTION -, one a line.")
 @click.option("--quotes", is_flag=True, help="Show the abstract sentence behind every citation.")
 @click.option("--mode", type=click.Choice(["auto", "extractive", "llm"]), help="Who writes the answer.")
+@cost_option
 @filter_options
 @library_options
 def ask(
@@ -46,6 +55,7 @@ def ask(
     as_json: bool,
     quotes: bool,
     mode: str | None,
+    max_cost: float | None,
     folder: str | None,
     configs: tuple[str, ...],
     **narrow: Any,
@@ -53,7 +63,7 @@ def ask(
     """Answer QUESTION from the abstracts, every sentence cited. QUESTION - reads JSON Lines {"id","question"}."""
     filters = filters_from(**narrow)
     overrides = {"answer": {"mode": mode}} if mode else {}
-    with open_with(folder, configs, **overrides) as library:
+    with open_with(folder, configs, **overrides, **within_cost(max_cost)) as library:
         if question == "-" or as_json:
             return _answer_json(question, lambda text: library.ask(text, filters=filters).as_json())
         from rag.cli.terminal import show_answer

@@ -43,6 +43,17 @@ def filter_options(command: Command) -> Command:
     return command
 
 
+def cost_option(command: Command) -> Command:
+    """Add --max-cost."""
+    told = "Stop before the model's calls cost more than so many dollars together."
+    return click.option("--max-cost", type=click.FloatRange(0), metavar="DOLLARS", default=None, help=told)(command)
+
+
+def within_cost(max_cost: float | None) -> dict[str, dict[str, Any]]:
+    """The settings that --max-cost stands for."""
+    return {} if max_cost is None else {"llm": {"max_session_cost": max_cost}}
+
+
 def open_with(folder: str | None, configs: tuple[str, ...], **overrides: Any) -> Library:
     """The library that the options name."""
     from rag.library import open_library

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from rag.answers import Answer, Hit, Source
 from rag.papers import Paper
+from rag.spending import dollars
 
 if TYPE_CHECKING:
     from rag.ingest import IngestReport
@@ -140,10 +141,18 @@ def _hanging(number: str, line: Text) -> Table:
 
 def _footer(answer: Answer) -> str:
     wrote = f"written by {answer.model}" if answer.mode == "llm" else "extractive: the abstracts' own sentences"
-    parts = [wrote, f"{answer.timings.get('total', 0.0):.2f} s", *answer.notes]
+    parts = [wrote, f"{answer.timings.get('total', 0.0):.2f} s", *_spent(answer), *answer.notes]
     if answer.searched and answer.searched != answer.question:
         parts.append(f"searched: {answer.searched}")
     return _clean(" · ".join(parts))
+
+
+def _spent(answer: Answer) -> list[str]:
+    """The tokens and the cost of an answer that a model was asked for."""
+    if answer.cost is None and not answer.usage:
+        return []
+    cost = "cost unknown" if answer.cost is None else dollars(answer.cost)
+    return [*([f"{sum(answer.usage.values()):,} tokens"] if answer.usage else []), cost]
 
 
 def _show_some(screen: Console, heading: str, rows: Sequence[str]) -> None:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from rag import Answer, Filters, Hit, Sentence
-from ui.exchange import Exchange
+from rag.spending import dollars
+from ui.exchange import Exchange, spent
 from ui.render.filters import heard_html
 from ui.render.frame import exports_html
 from ui.render.sources import evidence_html, reading_html
@@ -20,7 +21,7 @@ _UNSUPPORTED = "The abstracts do not support this sentence."
 def conversation_html(exchanges: Sequence[Exchange], conversation: str | None) -> str:
     """All finished exchanges; `conversation` is the id under which they are kept."""
     turns = "".join(turn_html(exchange, number) for number, exchange in enumerate(exchanges))
-    return f'<div class="turns" data-conversation="{attribute(conversation or "")}">{turns}</div>'
+    return f'<div class="turns" data-conversation="{attribute(conversation or "")}">{turns}{_spent(exchanges)}</div>'
 
 
 def turn_html(exchange: Exchange, number: int) -> str:
@@ -179,13 +180,24 @@ def _footer(answer: Answer, exchange: Exchange, number: int) -> str:
     ]
     if answer.usage:
         parts.append(_tokens(answer.usage))
-    if exchange.cost is not None:
-        parts.append(f"${exchange.cost:.2g}" if 0 < exchange.cost < 0.01 else f"${exchange.cost:.2f}")
+    if exchange.cost is not None or answer.usage:
+        parts.append("cost unknown" if exchange.cost is None else dollars(exchange.cost))
     weak = sum(not sentence.supported for sentence in answer.sentences)
     if weak:
         parts.append(f"{counted(weak, 'sentence')} unsupported")
     made = "".join(f"<span>{plain(part)}</span>" for part in parts)
     return f'<footer class="made"><span class="facts">{made}</span>{_tools(exchange, number)}</footer>'
+
+
+def _spent(exchanges: Sequence[Exchange]) -> str:
+    """What the conversation took of models, under its last answer; nothing where there is but one to add up."""
+    total = spent(exchanges) if len(exchanges) > 1 else None
+    if total is None:
+        return ""
+    known = dollars(total.cost) if total.cost or not total.unpriced else ""
+    unknown = f"{counted(total.unpriced, 'answer')} of unknown cost" if total.unpriced else ""
+    parts = " · ".join(filter(None, (f"{total.tokens:,} tokens", known, unknown)))
+    return f'<p class="made spent">This conversation: {parts}</p>'
 
 
 def _tokens(usage: Mapping[str, int]) -> str:
