@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 DEPTH = 50  # papers of a ranking that are looked at: enough to tell a miss of retrieval from one of ranking
 NO_FILTERS = Filters()
 Answering = Callable[..., "Reply | Answer | str"]
-_IRRELEVANT = {"library": True, "chat": True, "prices": True, "llm": {"max_session_cost"}}  # to what is answered
+_IRRELEVANT = {  # to what is answered
+    "library": True,
+    "chat": True,
+    "prices": True,
+    "llm": {"max_session_cost"},
+    "embedding": {"max_cost", "retries", "batch_size"},
+}
 
 
 class System(Protocol):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rag.checkup import Check
     from rag.connection import Stop
     from rag.conversation import Condensed
+    from rag.embedding_cache import Estimate
     from rag.embeddings import StaticTextEncoder
     from rag.indexing import Indexes
     from rag.ingest import Ingester, Progress
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from rag.stores.lexical import TantivyIndex
     from rag.stores.manifest import Manifest
     from rag.stores.offload import OffloadedIndex
+
+    Tell = Callable[[Estimate], object]
 
 _CATALOG = "catalog.sqlite"
 
@@ -57,6 +60,29 @@ def build_encoder(settings: EmbeddingSettings) -> Encoder:
     from rag.embeddings import load_encoder
 
     return _builtin() if settings.kind == "builtin" else load_encoder(settings)
+
+
+def reading_encoder(settings: EmbeddingSettings, manifest: Manifest) -> Encoder:
+    """The encoder for the questions to a library; one on a server is not asked for the dimension that is known."""
+    from rag.llama_encoder import LlamaEncoder
+
+    encoder = build_encoder(settings)
+    if isinstance(encoder, LlamaEncoder) and encoder.name == manifest.encoder:
+        encoder.assume(manifest.dimension)
+    return encoder
+
+
+def writing_encoder(folder: Path, settings: Settings, tell: Tell | None = None) -> Encoder:
+    """The encoder for a library's passages; one on a server is asked for each passage once, within
+    `embedding.max_cost`, and `tell` is given the estimate before."""
+    from rag.embedding_cache import FILE, RememberingEncoder, VectorCache
+    from rag.llama_encoder import LlamaEncoder
+
+    encoder = build_encoder(settings.embedding)
+    if not isinstance(encoder, LlamaEncoder):
+        return encoder
+    price, limit = settings.prices.get(encoder.model), settings.embedding.max_cost
+    return RememberingEncoder(encoder, VectorCache(folder / FILE), price=price, max_cost=limit, tell=tell)
 
 
 def holds_library(folder: Path) -> bool:
@@ -87,7 +113,7 @@ def open_readers(
     manifest = manifests.read(folder)
     if manifest is None or catalog.count() == 0:
         raise UsageError(f"the library at {folder} has no papers yet; add some with: citewise ingest PATH")
-    encoder = build_encoder(settings.embedding)
+    encoder = reading_encoder(settings.embedding, manifest)
     manifest.check(encoder, settings.chunking)
     if previous and previous.manifest.folders == manifest.folders:
         previous.dense.reopen()
@@ -99,7 +125,7 @@ def open_readers(
             previous.close()
     retriever = _retriever(settings, catalog, dense, lexical, encoder)
     model = None if settings.llm.kind == "none" else _LazyModel(settings, session)
-    pipeline = _pipeline(settings, catalog, retriever, lexical, model)
+    pipeline = _pipeline(settings, catalog, retriever, lexical, encoder, model=model)
     return Readers(generation, manifest, dense, lexical, retriever, pipeline)
 
 
@@ -153,7 +179,13 @@ def _retriever(
 
 
 def _pipeline(
-    settings: Settings, catalog: Catalog, retriever: Retriever, lexical: TantivyIndex, model: _LazyModel | None
+    settings: Settings,
+    catalog: Catalog,
+    retriever: Retriever,
+    lexical: TantivyIndex,
+    encoder: Encoder,
+    *,
+    model: _LazyModel | None,
 ) -> Pipeline:
     from rag.answerers.catalog import CatalogAnswerer
     from rag.answerers.extractive import ExtractiveAnswerer
@@ -171,12 +203,10 @@ def _pipeline(
         catalog=CatalogAnswerer(catalog),
     )
     reader = _reader(encoder)
-    own = isinstance(encoder, StaticTextEncoder)
+    own = None if isinstance(encoder, StaticTextEncoder) else _builtin()
     return Pipeline(
         retriever,
-        Gate(reader, lexical, settings=settings.gate, own=None if own else _builtin())
-        if settings.gate.enabled
-        else None,
+        Gate(reader, lexical, settings=settings.gate, own=own) if settings.gate.enabled else None,
         answerers,
         encoder=reader,
         settings=settings.answer,
@@ -220,25 +250,31 @@ class _LazyModel:
             return self._made
 
 
-def open_ingester(folder: Path, settings: Settings) -> Ingester:
-    """The one writer of a library, which is made when it is the first."""
+def open_ingester(folder: Path, settings: Settings, tell: Tell | None = None) -> Ingester:
+    """The one writer of a library, which is made when it is the first; `tell` as for `writing_encoder`."""
     from rag.ingest import Ingester
 
     return Ingester(
         folder,
-        encoder=build_encoder(settings.embedding),
+        encoder=writing_encoder(folder, settings, tell),
         chunking=settings.chunking,
         open_indexes=_opener(folder, settings),
     )
 
 
-def rebuild_indexes(folder: Path, settings: Settings, *, progress: Callable[[Progress], None] | None = None) -> int:
-    """Make both indexes of a library anew; see `maintenance.rebuild`."""
+def rebuild_indexes(
+    folder: Path,
+    settings: Settings,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    tell: Tell | None = None,
+) -> int:
+    """Make both indexes of a library anew; see `maintenance.rebuild`, and `writing_encoder` for `tell`."""
     from rag.maintenance import rebuild
 
     return rebuild(
         folder,
-        encoder=build_encoder(settings.embedding),
+        encoder=writing_encoder(folder, settings, tell),
         chunking=settings.chunking,
         open_indexes=_opener(folder, settings),
         progress=progress,
@@ -252,7 +288,7 @@ def examine(folder: Path, settings: Settings) -> list[Check]:
     return doctor(
         folder,
         settings,
-        load_encoder=lambda: build_encoder(settings.embedding),
+        load_encoder=lambda manifest: reading_encoder(settings.embedding, manifest),
         open_indexes=_opener(folder, settings),
     )
 

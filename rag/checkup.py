@@ -30,6 +30,9 @@ _PATIENCE_SECONDS = 3.0
 _PACKAGES = ("citewise", "chromadb", "tantivy", "llama-index-core", "gradio")
 _REBUILD = "citewise rebuild"
 
+LoadEncoder = Callable[[Manifest], Encoder]
+"""Makes the encoder that the settings name, for the library with a manifest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -41,9 +44,7 @@ class Check:
     remedy: str | None = None
 
 
-def doctor(
-    folder: Path, settings: Settings, *, load_encoder: Callable[[], Encoder], open_indexes: OpenIndexes
-) -> list[Check]:
+def doctor(folder: Path, settings: Settings, *, load_encoder: LoadEncoder, open_indexes: OpenIndexes) -> list[Check]:
     """Look at a library and its surroundings; nothing is changed, and no check keeps the others from running."""
     checks = [_versions(), _folder(folder), _space(folder), _lock(folder)]
     if (folder / CATALOG).is_file():
@@ -120,7 +121,7 @@ def _catalog(catalog: Catalog) -> Iterator[Check]:
 
 
 def _indexes(
-    folder: Path, settings: Settings, catalog: Catalog, load_encoder: Callable[[], Encoder], open_indexes: OpenIndexes
+    folder: Path, settings: Settings, catalog: Catalog, load_encoder: LoadEncoder, open_indexes: OpenIndexes
 ) -> Iterator[Check]:
     manifest = manifests.read(folder)
     if manifest is None:
@@ -135,9 +136,9 @@ def _indexes(
         yield _agreement("lexical index", indexes.lexical.ids(), expected)
 
 
-def _fits(manifest: Manifest, settings: Settings, load_encoder: Callable[[], Encoder]) -> Check:
+def _fits(manifest: Manifest, settings: Settings, load_encoder: LoadEncoder) -> Check:
     try:
-        manifest.check(load_encoder(), settings.chunking)
+        manifest.check(load_encoder(manifest), settings.chunking)
     except LibraryError as error:
         return Check("fingerprint", ok=False, message=str(error), remedy=_REBUILD)
     except (CitewiseError, OSError) as error:

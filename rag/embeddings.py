@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import MissingExtra, ModelRejected, SettingsError
-from rag.llama_encoder import REQUEST_TEXTS, LlamaEncoder, as_llama_embedding, redacted
+from rag.llama_encoder import REQUEST_TEXTS, LlamaEncoder, as_llama_embedding
+from rag.servers import redacted
 from rag.settings import EmbeddingSettings
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["LlamaEncoder", "StaticTextEncoder", "as_llama_embedding", "builtin_encoder", "load_encoder"]
 
 OPENAI_URL = "https://api.openai.com/v1"
+_LONGEST_TEXT = 8191  # tokens that OpenAI's embedding models take
 _OPENAI_DIMENSIONS = {
     "text-embedding-3-small": 1536,
     "text-embedding-3-large": 3072,
@@ -124,7 +127,7 @@ def _from_server(settings: EmbeddingSettings) -> LlamaEncoder:
             from llama_index.embeddings.openai import OpenAIEmbedding
         except ImportError as error:
             raise MissingExtra("llama-index-embeddings-openai", "openai") from error
-        arguments: dict[str, Any] = {"max_retries": 2, "embed_batch_size": REQUEST_TEXTS, **options}
+        arguments: dict[str, Any] = {"max_retries": 0, "embed_batch_size": REQUEST_TEXTS, **options}
         arguments["dimensions"] = settings.options.get("dimensions")
         # `model_name` takes any name; `model` only OpenAI's own.
         return OpenAIEmbedding(model_name=settings.model, api_key=key or "none", api_base=url, **arguments)
@@ -135,6 +138,8 @@ def _from_server(settings: EmbeddingSettings) -> LlamaEncoder:
         identity={"kind": settings.kind, "model": settings.model, "base_url": url},
         batch_size=settings.batch_size,
         dimension=settings.options.get("dimensions") or known,
+        longest=_LONGEST_TEXT,
+        retries=settings.retries,
     )
 
 
@@ -159,6 +164,13 @@ def _from_class(settings: EmbeddingSettings) -> LlamaEncoder:
     return LlamaEncoder(
         build,
         name=target,
-        identity={"kind": settings.kind, "target": target, "options": settings.options},
+        identity={"kind": settings.kind, "target": target, "options": _telling(settings.options)},
         batch_size=settings.batch_size,
+        model=settings.options.get("model_name") or settings.options.get("model"),
+        retries=settings.retries,
     )
+
+
+def _telling(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that decide the vectors: a new key does not make another encoder."""
+    return {name: value for name, value in options.items() if not re.search(r"key$|token$|secret|password", name)}

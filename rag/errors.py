@@ -71,7 +71,12 @@ class ModelError(CitewiseError):
 
 
 class ModelUnavailable(ModelError):
-    """The model's server refused, timed out or is overloaded; another try may work."""
+    """The model's server refused, timed out or is overloaded; another try may work, after `retry_after` seconds where
+    it said so."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class ModelRejected(ModelError):

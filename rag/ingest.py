@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from rag.chunking import chunk
-from rag.errors import LibraryDamaged, NothingRead
+from rag.embedding_cache import Estimate, RememberingEncoder
+from rag.errors import CostLimit, LibraryDamaged, NothingRead
 from rag.indexing import Indexer, Indexes, OpenIndexes, Progress
 from rag.ingest_inputs import Inputs, reason_nothing_read
 from rag.ingest_report import IngestReport, Meter
@@ -22,6 +23,7 @@ from rag.refilling import Refill
 from rag.settings import ChunkingSettings
 from rag.stores import manifest as manifests
 from rag.stores.catalog import Catalog
+from rag.stores.drafts import IndexJob
 from rag.stores.journal import Journal
 from rag.stores.lock import WriterLock
 from rag.stores.manifest import Manifest
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 CATALOG = "catalog.sqlite"
 _AT_ONCE = 1024
+_MENDED = "an index was damaged, as by a killed process: both were made anew from the catalog"
 
 
 class Ingester:
@@ -66,7 +69,8 @@ class Ingester:
         no longer holds are removed. `should_stop` is asked after each batch; what was read until then is kept.
 
         Raises NothingRead when no path could be read, LibraryLocked while another process writes, LibraryMismatch when
-        the library was made with other settings, LibraryError when it cannot be written.
+        the library was made with other settings, LibraryError when it cannot be written, CostLimit when embedding what
+        was read could cost more than is allowed (it waits in the catalog then, to be indexed by the next ingest).
         """
         report = IngestReport()
         meter = Meter(progress, should_stop)
@@ -78,12 +82,16 @@ class Ingester:
         meter.total = inputs.size
         with self._writing() as session:
             if session.mended:
-                report.notices.append(_mended(self._folder))
+                report.notices.append(_told(self._folder, _MENDED))
             for parse in chain([first], parses):
                 _Reading(session, parse, report, meter).run(sync=sync)
                 if meter.stopped:
                     report.stopped = True
                     break
+            else:
+                if estimate := session.settle(meter):
+                    report.notices.append(_told(self._folder, str(estimate)))
+                report.stopped = meter.stopped
             meter.show("indexing", force=True)
         report.seconds = meter.seconds
         return report
@@ -94,7 +102,10 @@ class Ingester:
             records = self._journal.records_of(paper_ids)
             if source is not None:
                 records |= self._journal.records_from(_resolved(source))
-            return session.forget(records)
+            removed = session.forget(records)
+            with suppress(CostLimit):  # what still waits to be paid for must not keep anybody from removing papers
+                session.settle(Meter(None, None))
+            return removed
 
     def close(self) -> None:
         """Close the catalog."""
@@ -118,9 +129,11 @@ class Ingester:
                 closing(indexes),
                 Indexer(self._journal.mark_indexed, self._encoder, indexes) as indexer,
             ):
-                for job in self._journal.pending():
-                    indexer.submit(job)
-                yield _Session(self._journal, Merger(self._journal, self._chunk), indexer, mended)
+                paid = self._encoder if isinstance(self._encoder, RememberingEncoder) else None
+                session = _Session(self._journal, Merger(self._journal, self._chunk), indexer, mended, paid)
+                if paid is None:
+                    session.catch_up()
+                yield session
             present = mended or manifest
             manifests.write(self._folder, replace(present, generation=self._catalog.generation()))
 
@@ -154,13 +167,43 @@ class _Session(NamedTuple):
     indexer: Indexer
     mended: Manifest | None
     """The manifest of the indexes that had to be made anew because they were damaged; None when they were whole."""
+    paid: RememberingEncoder | None
+    """The encoder, where it may ask for money: then nothing is indexed before `settle` has said what that takes."""
+
+    def submit(self, job: IndexJob) -> None:
+        """Take a job, now or when all is known."""
+        if self.paid is None:
+            self.indexer.submit(job)
+
+    def catch_up(self) -> None:
+        """Index what the catalog holds and the indexes do not."""
+        for job in self.journal.pending():
+            self.indexer.submit(job)
+
+    def settle(self, meter: Meter) -> Estimate | None:
+        """With a paid encoder: say what is to be embedded and what that costs, and index it; None where nothing is.
+
+        Raises CostLimit, before anything is sent, where that is too much; all waits in the catalog then.
+        """
+        if self.paid is None:
+            return None
+        jobs = ([passage.text for passage in job.passages] for job in self.journal.pending())
+        estimate = self.paid.afford(jobs)
+        done = 0
+        for job in self.journal.pending():
+            if meter.ask():
+                break
+            meter.step("embedding", done, estimate.passages)
+            self.indexer.submit(job)
+            done += len(job.passages)
+        return estimate if estimate.passages else None
 
     def forget(self, records: Iterable[tuple[int, int]]) -> int:
         """Remove records, as (record pk, paper pk); how many papers are gone."""
         gone = 0
         for removed, job in self.merger.forget(records):
             gone += removed
-            self.indexer.submit(job)
+            self.submit(job)
         return gone
 
 
@@ -190,7 +233,7 @@ class _Reading:
         self._flush()
         for outcomes, job in self._session.merger.finish(self._state):
             self._report.count(outcomes)
-            self._session.indexer.submit(job)
+            self._session.submit(job)
         if sync:
             self._sync()
         self._meter.finished += self._parse.bytes_total or 0
@@ -226,7 +269,7 @@ class _Reading:
             outcomes, job = self._session.merger.merge(self._new, self._state)
             self._new = []
             self._report.count(outcomes)
-            self._session.indexer.submit(job)
+            self._session.submit(job)
 
     def _sync(self) -> None:
         unseen = self._state.unseen()
@@ -241,10 +284,11 @@ class _Reading:
         self._report.removed += self._session.forget((known.pk, known.paper) for known in unseen)
 
 
-def _mended(folder: Path) -> Notice:
+def _told(folder: Path, message: str) -> Notice:
+    """A notice on the library itself."""
     from rag.parsers import Notice
 
-    return Notice(str(folder), 0, "an index was damaged, as by a killed process: both were made anew from the catalog")
+    return Notice(str(folder), 0, message)
 
 
 def _resolved(path: str) -> str:

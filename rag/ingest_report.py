@@ -99,6 +99,11 @@ class Meter:
             rate = self.done / now if now else 0.0
             self._progress(Progress(stage, self.done, self.finished + current, self.total, rate))
 
+    def step(self, stage: str, done: int, total: int) -> None:
+        """Report progress of a stage that counts passages."""
+        if self._progress:
+            self._progress(Progress(stage, self.done, done, total, self.done / self.seconds if self.seconds else 0.0))
+
     def ask(self) -> bool:
         """Whether to stop."""
         self.stopped = self.stopped or (self._should_stop is not None and self._should_stop())

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from llama_index.core.base.base_query_engine import BaseQueryEngine
 
     from rag.checkup import Check
+    from rag.embedding_cache import Estimate
     from rag.ingest import IngestReport, Progress
     from rag.interfaces import Vectors
     from rag.pipeline import AnswerStream
@@ -79,15 +80,18 @@ class Library:
         sync: bool = False,
         progress: Report | None = None,
         should_stop: Callable[[], bool] | None = None,
+        tell: Callable[[Estimate], object] | None = None,
     ) -> IngestReport:
         """Read papers from files, folders, addresses or pasted `text`, and index what is new or changed.
 
         Raises InputError when nothing could be read at all, LibraryLocked when another process is writing; single bad
-        records are in the report's rejects. With `sync`, records that their file no longer holds are removed.
+        records are in the report's rejects. With `sync`, records that their file no longer holds are removed. Where a
+        server embeds, `tell` is given what that takes before it begins; CostLimit where it is more than
+        `embedding.max_cost`.
         """
         if not paths and text is None:
             raise UsageError("nothing to ingest: give paths or text")
-        with open_ingester(self.folder, self.settings) as ingester:
+        with open_ingester(self.folder, self.settings, tell) as ingester:
             return ingester.ingest(
                 paths,
                 text=text,
@@ -172,9 +176,10 @@ class Library:
         with open_ingester(self.folder, self.settings) as ingester:
             return ingester.remove(paper_ids, source=source)
 
-    def rebuild(self, *, progress: Report | None = None) -> int:
-        """Make both indexes anew from the catalog with the present settings; how many papers they hold."""
-        return rebuild_indexes(self.folder, self.settings, progress=progress)
+    def rebuild(self, *, progress: Report | None = None, tell: Callable[[Estimate], object] | None = None) -> int:
+        """Make both indexes anew from the catalog with the present settings; how many papers they hold. `tell` as for
+        `ingest`."""
+        return rebuild_indexes(self.folder, self.settings, progress=progress, tell=tell)
 
     def doctor(self) -> list[Check]:
         """What is in order and what is not, each with the command that mends it."""

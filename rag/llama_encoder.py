@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import CitewiseError, ModelError, ModelRejected, ModelUnavailable
-from rag.text import shorten
-from rag.tokens import token_bound
+from rag.servers import asked_seconds, pause, redacted
+from rag.tokens import count_tokens, first_tokens, token_bound
 
 if TYPE_CHECKING:
     from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 REQUEST_TEXTS = 2048
 """Texts in one request at most: a limit of both OpenAI and LlamaIndex."""
 _REQUEST_TOKENS = 200_000  # OpenAI takes 300,000; other models' tokens are not quite the counted ones
+_LONGEST_WAIT = 60.0  # seconds that a Retry-After is obeyed; a longer one is an error at once
 
 
 class LlamaEncoder:
     """A LlamaIndex embedding model as an `Encoder`: unit rows, zero rows for blank texts, our errors.
 
     The model is built when first used, because importing LlamaIndex takes seconds. `identity` is what decides
-    the vectors, apart from their dimension. Raises ModelRejected (key, model name, input) or ModelUnavailable
-    (refused, timed out, overloaded).
+    the vectors, apart from their dimension; `model` is the name that has a price. Texts are cut after `longest`
+    tokens. Raises ModelRejected (key, model name, input), or ModelUnavailable (refused, timed out, overloaded) after
+    `retries` tries more.
     """
 
     def __init__(
@@ -39,12 +41,18 @@ class LlamaEncoder:
         name: str,
         identity: dict[str, Any],
         batch_size: int,
+        model: str | None = None,
         dimension: int | None = None,
+        longest: int | None = None,
+        retries: int = 0,
     ) -> None:
         self._build = build
         self._identity = identity
-        self._batch_size = min(batch_size, REQUEST_TEXTS)
         self._dimension = dimension
+        self._longest = longest
+        self._retries = retries
+        self.batch_size = min(batch_size, REQUEST_TEXTS)
+        self.model = model or name
         self.name = name
 
     @property
@@ -53,6 +61,11 @@ class LlamaEncoder:
         if self._dimension is None:
             self._dimension = int(self._embed(["dimension"], "passage").shape[-1])
         return self._dimension
+
+    def assume(self, dimension: int) -> None:
+        """Take a dimension for the encoder's where nothing else tells, so that it need not be asked for one word."""
+        if self._dimension is None:
+            self._dimension = dimension
 
     @property
     def fingerprint(self) -> str:
@@ -64,20 +77,46 @@ class LlamaEncoder:
         """Unit vectors, float32 (len(texts), dimension); blank texts are not sent and get zeros."""
         import numpy as np
 
+        if self._longest is not None:
+            texts = [first_tokens(text, self._longest) for text in texts]
+
         spoken = [row for row, text in enumerate(texts) if text.strip()]
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        for rows in _batches(texts, spoken, self._batch_size):
-            found = self._embed([texts[row] for row in rows], side)
-            if found.shape != (len(rows), self.dimension):
-                raise ModelRejected(
-                    f"embedding model {self.name} made {found.shape[0]} vectors of {found.shape[-1]} numbers"
-                    f" for {len(rows)} texts; {self.dimension} numbers were expected"
-                )
-            vectors[rows] = found
+        for rows in batches(texts, spoken, self.batch_size):
+            vectors[rows] = self._checked(self._embed([texts[row] for row in rows], side), len(rows))
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.divide(vectors, lengths, out=vectors, where=lengths > 0)
 
+    def tokens(self, text: str) -> int:
+        """The tokens that a text is paid for as, by cl100k: exact or a little more."""
+        found = _tokens(text)
+        return found if self._longest is None else min(found, self._longest)
+
+    def _checked(self, found: Vectors, texts: int) -> Vectors:
+        import numpy as np
+
+        if found.shape != (texts, self.dimension):
+            raise ModelRejected(
+                f"embedding model {self.name} made {found.shape[0]} vectors of {found.shape[-1]} numbers for {texts}"
+                f" texts, and {self.dimension} numbers were expected; if the model is another one now, run"
+                " `citewise rebuild`"
+            )
+        if not np.isfinite(found).all():
+            raise ModelRejected(f"embedding model {self.name} made vectors that hold no numbers")
+        return found
+
     def _embed(self, texts: list[str], side: Side) -> Vectors:
+        for attempt in range(self._retries):
+            try:
+                return self._embed_once(texts, side)
+            except ModelUnavailable as error:
+                wait = pause(error, attempt)
+                if wait > _LONGEST_WAIT:
+                    raise
+                time.sleep(wait)
+        return self._embed_once(texts, side)
+
+    def _embed_once(self, texts: list[str], side: Side) -> Vectors:
         import numpy as np
 
         with _explained(self.name):
@@ -136,19 +175,26 @@ def _bridge() -> Callable[[Encoder], BaseEmbedding]:
     return EncoderEmbedding
 
 
-def _batches(texts: Sequence[str], rows: Sequence[int], size: int) -> Iterator[list[int]]:
+def batches(texts: Sequence[str], rows: Sequence[int], size: int) -> Iterator[list[int]]:
     """The rows in order, in groups of at most `size` texts and some 200,000 tokens, one text at least."""
     batch: list[int] = []
     tokens = 0
     for row in rows:
-        bound = min(token_bound(texts[row]), 4 * len(texts[row]))
-        if batch and (len(batch) == size or tokens + bound > _REQUEST_TOKENS):
+        found = _tokens(texts[row])
+        if batch and (len(batch) == size or tokens + found > _REQUEST_TOKENS):
             yield batch
             batch, tokens = [], 0
         batch.append(row)
-        tokens += bound
+        tokens += found
     if batch:
         yield batch
+
+
+def _tokens(text: str) -> int:
+    """The tokens of a text, or a few more: counting them all takes too long for a library."""
+    first = text.split(" ", 1)[0]
+    bound = token_bound(text) - 4 * len(first) + count_tokens(first)  # the bound knows only bytes of the first word
+    return bound if bound <= 4 * len(text) else count_tokens(text)
 
 
 @contextmanager
@@ -185,7 +231,9 @@ def _mapped(model: str, error: Exception) -> ModelError:
         return ModelRejected(f"embedding model {model} refused the request: {detail}")
     if status is None and not _is_connection(error):
         return ModelRejected(f"embedding model {model} failed: {detail}")
-    return ModelUnavailable(f"embedding model {model} is out of reach or overloaded, try again: {detail}")
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    asked = asked_seconds(headers.get("retry-after"))
+    return ModelUnavailable(f"embedding model {model} is out of reach or overloaded, try again: {detail}", asked)
 
 
 def _is_connection(error: Exception) -> bool:
@@ -193,10 +241,3 @@ def _is_connection(error: Exception) -> bool:
     import openai
 
     return isinstance(error, openai.APIConnectionError | httpx.TransportError | OSError)
-
-
-def redacted(said: str) -> str:
-    """What an error says, in one line of at most 300 characters and without the key."""
-    key = os.environ.get("OPENAI_API_KEY")
-    line = " ".join(said.split())
-    return shorten(line.replace(key, "…") if key else line, 300)

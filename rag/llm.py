@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rag.connection import Connection, Connections, Stop, Watchdog
 from rag.errors import ModelError, ModelRejected, ModelUnavailable
+from rag.servers import asked_seconds, pause, redacted
 from rag.settings import LLMSettings, PriceSettings
 from rag.spending import Tally, Till
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 Role = Literal["system", "user", "assistant"]
 
 _LONGEST_WAIT = 20.0  # seconds that a Retry-After is obeyed; a longer one is an error at once
-_KEY_SHAPED = re.compile(r"\b(?:sk|key|pk)-[\w\-*]{6,}|(?<=Bearer )\S+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,8 @@ class ChatModel:
                     given = True
                     yield piece
             except ModelUnavailable as error:
-                pause = _pause(error, attempt)
-                if stop.is_set or attempt == self.settings.retries or pause > _LONGEST_WAIT or stop.wait(pause):
+                wait = pause(error, attempt)
+                if stop.is_set or attempt == self.settings.retries or wait > _LONGEST_WAIT or stop.wait(wait):
                     raise
                 if given:
                     yield Restart()
@@ -153,14 +153,6 @@ class ChatModel:
 
 class _TimedOut(ModelUnavailable):
     """Nothing more came in time; the server may go on working, and ask to be paid for it."""
-
-
-class _Overloaded(ModelUnavailable):
-    """The server asked to be left alone for `retry_after` seconds, where it said how long."""
-
-    def __init__(self, message: str, retry_after: float | None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 def _build(settings: LLMSettings, connections: Connections) -> LLM:
@@ -242,44 +234,24 @@ def _mapped(error: Exception, settings: LLMSettings, watchdog: Watchdog, stop: S
     if isinstance(error, httpx.HTTPError):
         return ModelUnavailable(f"{where} broke the connection")
     return ModelUnavailable(
-        f"{where} sent something that is no answer ({_redacted(str(error)) or type(error).__name__})"
+        f"{where} sent something that is no answer ({redacted(str(error)) or type(error).__name__})"
     )
 
 
 def _status(error: Any, settings: LLMSettings, where: str) -> ModelError:
     code = int(error.status_code)
-    detail = _redacted(str(error.message))
+    detail = redacted(str(error.message))
     if code in {401, 403}:
         return ModelRejected(f"{where} refused the key (HTTP {code}); check OPENAI_API_KEY")
     if code == 404:
         return ModelRejected(f"{where} knows no model {settings.model!r} or has no such address (HTTP 404)")
     if code in {408, 409, 425, 429} or code >= 500:
-        asked = _seconds(error.response.headers.get("retry-after"))
-        return _Overloaded(f"{where} is overloaded or failing (HTTP {code})", asked)
+        asked = asked_seconds(error.response.headers.get("retry-after"))
+        return ModelUnavailable(f"{where} is overloaded or failing (HTTP {code})", asked)
     return ModelRejected(f"{where} rejected the request (HTTP {code}): {detail}")
-
-
-def _seconds(header: str | None) -> float | None:
-    try:
-        return max(0.0, float(header)) if header else None
-    except ValueError:  # a date: rare from these servers, so the usual pause does
-        return None
-
-
-def _pause(error: ModelUnavailable, attempt: int) -> float:
-    asked = error.retry_after if isinstance(error, _Overloaded) else None
-    return asked if asked is not None else 0.5 * 2.0**attempt
 
 
 def _where(settings: LLMSettings) -> str:
     address = settings.base_url or os.environ.get("OPENAI_BASE_URL")
     host = re.sub(r"^\w+://(?:[^@/]*@)?|/.*$", "", address) if address else "api.openai.com"
     return f"the model's server {host}"
-
-
-def _redacted(message: str) -> str:
-    """One short line without anything that looks like a key."""
-    key = os.environ.get("OPENAI_API_KEY", "").strip()
-    plain = " ".join(message.split())
-    plain = plain.replace(key, "***") if key else plain
-    return _KEY_SHAPED.sub("***", plain)[:300]

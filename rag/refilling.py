@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from rag.chunking import chunk
+from rag.embedding_cache import RememberingEncoder
 from rag.errors import LibraryError
 from rag.indexing import Indexer, OpenIndexes, Progress
 from rag.interfaces import Encoder
@@ -38,8 +39,10 @@ class Refill:
         """Make the indexes of the library in `folder`; its new manifest. Only for the holder of the writer lock.
 
         Readers go on with the old indexes until they notice the new generation; an interruption leaves those as
-        they were.
+        they were. Raises CostLimit where a paid encoder could cost more than is allowed.
         """
+        if isinstance(self.encoder, RememberingEncoder):
+            self.encoder.afford(_texts(catalog, self.chunking))
         manifest = _beside(folder, Manifest.new(self.encoder, self.chunking))
         work = _Work(catalog, self.chunking, self.progress)
         try:
@@ -85,6 +88,13 @@ class _Work:
         if passages != stored:
             self.changed.append((paper, passages))
         return passages
+
+
+def _texts(catalog: Catalog, chunking: ChunkingSettings) -> Iterator[list[str]]:
+    """The text of every passage, in batches."""
+    papers = catalog.with_passages()
+    while batch := list(islice(papers, _AT_ONCE)):
+        yield [passage.text for paper, _ in batch for passage in chunk(paper, chunking)]
 
 
 def _unmarked(jobs: list[IndexJob]) -> None:

@@ -22,7 +22,8 @@ class Section(BaseModel):
 class EmbeddingSettings(Section):
     """Which encoder makes the vectors. `builtin` ships with Citewise; `path` is a folder trained by
     `python -m rag.encoder.train`; `openai` and `openai-like` call a server; `llamaindex` is the dotted path
-    of any LlamaIndex embedding class, with `options` as its arguments."""
+    of any LlamaIndex embedding class, with `options` as its arguments. What one ingest or rebuild may cost is
+    `max_cost` (dollars, at `prices`)."""
 
     kind: Literal["builtin", "path", "openai", "openai-like", "llamaindex"] = "builtin"
     path: Path | None = None
@@ -31,6 +32,8 @@ class EmbeddingSettings(Section):
     target: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     batch_size: int = Field(default=512, ge=1)
+    retries: int = Field(default=4, ge=0, le=10)
+    max_cost: float | None = Field(default=None, ge=0.0)
 
 
 class ChunkingSettings(Section):

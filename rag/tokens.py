@@ -46,6 +46,14 @@ def fits(text: str, limit: int) -> bool:
     return _rough_bound(text) <= limit or token_bound(text) <= limit or count_tokens(text) <= limit
 
 
+def first_tokens(text: str, limit: int) -> str:
+    """The text, or what its first `limit` tokens spell where it has more."""
+    if fits(text, limit):
+        return text
+    encoding = _encoding()
+    return encoding.decode(encoding.encode_ordinary(text)[:limit], errors="ignore")
+
+
 def token_bound(text: str) -> int:
     """A number of tokens that the text does not exceed, quickly; very large where no bound is known.
 

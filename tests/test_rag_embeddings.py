@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import numpy as np
 import pytest
 
 from rag.embeddings import as_llama_embedding, load_encoder
 from rag.errors import ModelRejected, ModelUnavailable, SettingsError
 from rag.settings import EmbeddingSettings
+from rag.tokens import count_tokens
+from tests.embedding_server import EmbeddingServer
 
 KEY = "sk-secret-123456"
 
@@ -19,55 +17,6 @@ KEY = "sk-secret-123456"
 @pytest.fixture(scope="module")
 def builtin():
     return load_encoder(EmbeddingSettings())
-
-
-class EmbeddingServer:
-    """Speaks /v1/embeddings on loopback: vectors count letters; `fail_with` makes it refuse; requests are kept."""
-
-    def __init__(self) -> None:
-        self.requests: list[dict] = []
-        self.keys: list[str | None] = []
-        self.fail_with: tuple[int, str] | None = None
-        self.dimension = 26
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.requests.append({"path": self.path, **body})
-                outer.keys.append(self.headers.get("Authorization"))
-                status, answer = outer.answer(body)
-                payload = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(payload)))
-                self.end_headers()
-                self.wfile.write(payload)
-
-            def log_message(self, *_):
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    def answer(self, body):
-        if self.fail_with:
-            status, message = self.fail_with
-            return status, {"error": {"message": message, "type": "x", "code": None}}
-        rows = [{"object": "embedding", "index": at, "embedding": self.vector(t)} for at, t in enumerate(body["input"])]
-        usage = {"prompt_tokens": 1, "total_tokens": 1}
-        return 200, {"object": "list", "data": rows, "model": body["model"], "usage": usage}
-
-    def vector(self, text):
-        counts = [float(text.lower().count(chr(97 + place))) for place in range(26)]
-        return (counts * 200)[: self.dimension]
-
-    def close(self):
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 @pytest.fixture
@@ -135,8 +84,11 @@ def test_texts_are_sent_in_batches_of_bounded_size(server):
     assert [len(request["input"]) for request in server.requests] == [3, 3, 2]
     server.requests.clear()
     encoder = encoder_for(server, options={"dimensions": 26})
-    encoder.encode(["論" * 30_000] * 4)
-    assert [len(request["input"]) for request in server.requests] == [1, 1, 1, 1]
+    encoder.encode([f"{at} {'論' * 8000}" for at in range(30)])
+    sizes = [sum(count_tokens(text) for text in request["input"]) for request in server.requests]
+    assert len(sizes) > 1
+    assert max(sizes) <= 300_000
+    assert max(count_tokens(text) for request in server.requests for text in request["input"]) <= 8191
 
 
 @pytest.mark.loopback
@@ -189,7 +141,7 @@ def test_fingerprint_tells_models_servers_and_dimensions_apart(server):
 def test_errors_of_the_server_are_one_line_without_the_key(server, status, said, error, message):
     server.fail_with = (status, said)
     with pytest.raises(error, match=message) as raised:
-        encoder_for(server).encode(["a"])
+        encoder_for(server, retries=0).encode(["a"])
     assert KEY not in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -198,7 +150,7 @@ def test_errors_of_the_server_are_one_line_without_the_key(server, status, said,
 def test_a_server_that_is_not_there_is_unavailable(server):
     server.close()
     with pytest.raises(ModelUnavailable, match="letters"):
-        encoder_for(server).encode(["a"])
+        encoder_for(server, retries=0).encode(["a"])
     server.__init__()
 
 

@@ -600,7 +600,7 @@ def examine(folder: Path, *, encoder=None, settings: Settings | None = None):
     found = doctor(
         folder,
         settings or Settings(),
-        load_encoder=lambda: encoder or WordEncoder(),
+        load_encoder=lambda _: encoder or WordEncoder(),
         open_indexes=opener(folder),
     )
     return {check.name: check for check in found}

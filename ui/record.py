@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rag.settings import Settings
 
 FORMAT = 1
+_LEFT_OUT = {"library": True, "chat": True, "prices": True, "embedding": {"options"}}  # options may hold a key
 
 
 def recorded(exchanges: Sequence[Exchange], settings: Settings, *, first: int = 0) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def recorded(exchanges: Sequence[Exchange], settings: Settings, *, first: int = 
     return {
         "format": FORMAT,
         "citewise": _version(),
-        "settings": settings.model_dump(mode="json", exclude={"library", "chat", "prices"}),
+        "settings": settings.model_dump(mode="json", exclude=_LEFT_OUT),
         "spent": total._asdict() if (total := spent(exchanges[first:])) else None,
         "before": [plain(item) for item in exchanges[:first]],
         "exchanges": [_one(item) for item in exchanges[first:]],

@@ -45,13 +45,18 @@ def filter_options(command: Command) -> Command:
 
 def cost_option(command: Command) -> Command:
     """Add --max-cost."""
-    told = "Stop before the model's calls cost more than so many dollars together."
+    told = "Stop before the calls of paid models cost more than so many dollars together."
     return click.option("--max-cost", type=click.FloatRange(0), metavar="DOLLARS", default=None, help=told)(command)
 
 
 def within_cost(max_cost: float | None) -> dict[str, dict[str, Any]]:
-    """The settings that --max-cost stands for."""
+    """The settings that --max-cost stands for, where questions are asked."""
     return {} if max_cost is None else {"llm": {"max_session_cost": max_cost}}
+
+
+def embedding_within(max_cost: float | None) -> dict[str, dict[str, Any]]:
+    """The settings that --max-cost stands for, where papers are embedded."""
+    return {} if max_cost is None else {"embedding": {"max_cost": max_cost}}
 
 
 def open_with(folder: str | None, configs: tuple[str, ...], **overrides: Any) -> Library:

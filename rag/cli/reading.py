@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from rag.cli.options import filter_options, filters_from, library_options, open_with, standard_input
+from rag.cli.options import (
+    cost_option,
+    embedding_within,
+    filter_options,
+    filters_from,
+    library_options,
+    open_with,
+    standard_input,
+)
 
 
 @click.command()
@@ -17,6 +25,7 @@ from rag.cli.options import filter_options, filters_from, library_options, open_
 @click.option("--sync", is_flag=True, help="Also remove what these files no longer hold.")
 @click.option("--starter", is_flag=True, help="The starter library: 64 landmark papers, our own summaries.")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
+@cost_option
 @library_options
 def ingest(
     paths: tuple[str, ...],
@@ -25,6 +34,7 @@ def ingest(
     sync: bool,
     starter: bool,
     as_json: bool,
+    max_cost: float | None,
     folder: str | None,
     configs: tuple[str, ...],
 ) -> int:
@@ -36,10 +46,10 @@ def ingest(
     inputs = [*(path for path in paths if path != "-"), *([_starter_path()] if starter else [])]
     pasted = standard_input().read() if "-" in paths else None
     declared = _columns(columns)
-    with open_with(folder, configs) as library:
-        with progress_bar(enabled=not as_json) as progress:
+    with open_with(folder, configs, **embedding_within(max_cost)) as library:
+        with progress_bar(enabled=not as_json) as bar:
             report = library.ingest(
-                inputs, text=pasted, format=format_name, columns=declared, sync=sync, progress=progress
+                inputs, text=pasted, format=format_name, columns=declared, sync=sync, progress=bar.show, tell=bar.say
             )
         if as_json:
             click.echo(json.dumps(report.as_json(), ensure_ascii=False))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console, Group
 from rich.padding import Padding
@@ -68,12 +68,23 @@ def show_report(report: IngestReport, folder: Path, *, console: Console | None =
     screen.print(Text(f"{outcome['seconds']:.1f} s · library {folder}", style="dim"))
 
 
+class Bar(NamedTuple):
+    """Shows progress (None where there is nobody to see it) and says lines that stay."""
+
+    show: Callable[[IngestProgress], None] | None
+    say: Callable[[object], None]
+
+
 @contextmanager
-def progress_bar(*, enabled: bool = True) -> Generator[Callable[[IngestProgress], None] | None]:
-    """A progress bar on standard error with rate and time left; nothing when that is not a terminal."""
-    console = Console(stderr=True)
+def progress_bar(*, enabled: bool = True) -> Generator[Bar]:
+    """A progress bar on standard error with rate and time left; only lines when that is not a terminal."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+
+    def say(line: object) -> None:
+        console.print(Text(_clean(str(line))))
+
     if not (enabled and console.is_terminal):
-        yield None
+        yield Bar(None, say)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -89,7 +100,7 @@ def progress_bar(*, enabled: bool = True) -> Generator[Callable[[IngestProgress]
             rate = f"{step.done:,} papers, {step.rate:,.0f}/s"
             bar.update(task, completed=step.completed, total=step.total, description=step.stage, rate=rate)
 
-        yield update
+        yield Bar(update, say)
 
 
 def _console() -> Console:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rag.cli.options import library_options, open_with
+from rag.cli.options import cost_option, embedding_within, library_options, open_with
 
 
 @click.command()
@@ -24,13 +24,14 @@ def remove(paper_ids: tuple[str, ...], source: str | None, folder: str | None, c
 
 
 @click.command()
+@cost_option
 @library_options
-def rebuild(folder: str | None, configs: tuple[str, ...]) -> None:
+def rebuild(max_cost: float | None, folder: str | None, configs: tuple[str, ...]) -> None:
     """Make both indexes anew from the catalog, with the present settings."""
     from rag.cli.terminal import progress_bar
 
-    with open_with(folder, configs) as library, progress_bar() as progress:
-        papers = library.rebuild(progress=progress)
+    with open_with(folder, configs, **embedding_within(max_cost)) as library, progress_bar() as bar:
+        papers = library.rebuild(progress=bar.show, tell=bar.say)
     click.echo(f"rebuilt the indexes of {papers} paper{'' if papers == 1 else 's'}")
 
 

@@ -57,7 +57,7 @@ class Manifest:
                 f" and is now {encoder.name} ({encoder.dimension})"
             )
         elif self.fingerprint != encoder.fingerprint:
-            changes.append(f"the weights of the encoder {encoder.name} changed")
+            changes.append(f"the encoder {encoder.name} is another one now (its weights, server or options)")
         now = chunking.model_dump()
         changes += [
             f"{name} was {self.chunking.get(name)} and is now {value}"
