@@ -8,16 +8,15 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
 
+from rag.check import Check
 from rag.errors import CitewiseError, LibraryError
 from rag.indexing import OpenIndexes
 from rag.ingest import CATALOG
 from rag.interfaces import Encoder
+from rag.model_checkup import model_checks
 from rag.settings import Settings
 from rag.stores import manifest as manifests
 from rag.stores.catalog import Catalog
@@ -26,22 +25,11 @@ from rag.stores.manifest import Manifest
 from rag.stores.vectors import VectorLog
 
 _LITTLE_SPACE = 500_000_000
-_PATIENCE_SECONDS = 3.0
 _PACKAGES = ("citewise", "chromadb", "tantivy", "llama-index-core", "gradio")
 _REBUILD = "citewise rebuild"
 
 LoadEncoder = Callable[[Manifest], Encoder]
 """Makes the encoder that the settings name, for the library with a manifest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at: whether it is in order, a line that says so, and the command that mends it."""
-
-    name: str
-    ok: bool
-    message: str
-    remedy: str | None = None
 
 
 def doctor(folder: Path, settings: Settings, *, load_encoder: LoadEncoder, open_indexes: OpenIndexes) -> list[Check]:
@@ -53,7 +41,7 @@ def doctor(folder: Path, settings: Settings, *, load_encoder: LoadEncoder, open_
             checks += _guarded("indexes", lambda: _indexes(folder, settings, catalog, load_encoder, open_indexes))
     else:
         checks.append(Check("catalog", ok=True, message=f"no papers in {folder} yet; add some: citewise ingest PATH"))
-    return [*checks, _key(settings), *_server(settings)]
+    return [*checks, *model_checks(settings)]
 
 
 def _guarded(name: str, look: Callable[[], Iterator[Check]]) -> list[Check]:
@@ -153,35 +141,3 @@ def _agreement(name: str, found: set[str], expected: set[str]) -> Check:
         return Check(name, ok=True, message=f"{len(found):,} passages, as in the catalog")
     message = f"{missing:,} passages of the catalog are missing and {extra:,} are not in the catalog"
     return Check(name, ok=False, message=message, remedy=_REBUILD)
-
-
-def _key(settings: Settings) -> Check:
-    needed = "openai" in (settings.llm.kind, settings.embedding.kind)
-    if os.environ.get("OPENAI_API_KEY"):
-        return Check("OPENAI_API_KEY", ok=True, message="set" if needed else "set, not used by these settings")
-    if not needed:
-        return Check("OPENAI_API_KEY", ok=True, message="not set, not needed by these settings")
-    return Check(
-        "OPENAI_API_KEY", ok=False, message="not set, and these settings need it", remedy="export OPENAI_API_KEY=…"
-    )
-
-
-def _server(settings: Settings) -> Iterator[Check]:
-    if settings.llm.kind == "none":
-        yield Check("model server", ok=True, message="no language model is set up: answers are extractive")
-        return
-    base = settings.llm.base_url or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
-    address = f"{base.rstrip('/')}/models"
-    if not address.startswith(("http://", "https://")):
-        yield Check("model server", ok=False, message=f"{base} is not an http address", remedy="set llm.base_url")
-        return
-    try:
-        with urlopen(Request(address), timeout=_PATIENCE_SECONDS):  # noqa: S310 - http(s) only, checked above
-            pass
-    except HTTPError as error:  # an answer, if only that a key is wanted: the key itself is never sent from here
-        yield Check("model server", ok=error.code < 500, message=f"{base} answers (status {error.code})")
-    except (URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        yield Check("model server", ok=False, message=f"{base} does not answer: {reason}", remedy="start the server")
-    else:
-        yield Check("model server", ok=True, message=f"{base} answers")

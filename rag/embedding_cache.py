@@ -53,6 +53,7 @@ class VectorCache:
     def _open(self) -> Generator[sqlite3.Connection]:
         try:
             with closing(sqlite3.connect(self._path, timeout=30)) as database, database:
+                database.execute("PRAGMA page_size = 65536")  # for a new file: vectors of some kB fill its pages better
                 database.execute(_TABLE)
                 yield database
         except sqlite3.Error as error:

@@ -17,11 +17,12 @@ class ScriptedServer:
     """Answers each request with the next step of its script; the last step is repeated.
 
     `requests` are the JSON bodies as received, `headers` their headers; `disconnected` is set when a client has gone
-    while a step was still writing.
+    while a step was still writing. A GET, as of the list of models, is answered by `listing`.
     """
 
-    def __init__(self, *steps: Step) -> None:
+    def __init__(self, *steps: Step, listing: Step | None = None) -> None:
         self.steps = list(steps)
+        self.listing = listing or lists("scripted")
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.disconnected = threading.Event()
@@ -60,6 +61,11 @@ class Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             script.disconnected.set()
             self.close_connection = True
+
+    def do_GET(self) -> None:
+        script: ScriptedServer = self.server.script  # type: ignore[attr-defined]
+        script.headers.append(dict(self.headers))
+        script.listing(self)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -134,6 +140,32 @@ def fails(status: int, message: str = "no", headers: dict[str, str] | None = Non
             handler.send_header(name, value)
         handler.end_headers()
         handler.wfile.write(body)
+
+    return step
+
+
+def lists(*models: str) -> Step:
+    """Answers with a list of models."""
+
+    def step(handler: Handler) -> None:
+        body = json.dumps({"object": "list", "data": [{"id": name, "object": "model"} for name in models]}).encode()
+        handler.send_response(200)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return step
+
+
+def moves(address: str) -> Step:
+    """Sends the client elsewhere."""
+
+    def step(handler: Handler) -> None:
+        handler.send_response(307)
+        handler.send_header("Location", address)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
 
     return step
 
@@ -215,6 +247,6 @@ def page() -> Step:
 
 
 @contextmanager
-def serving(*steps: Step) -> Iterator[ScriptedServer]:
-    with ScriptedServer(*steps) as server:
+def serving(*steps: Step, listing: Step | None = None) -> Iterator[ScriptedServer]:
+    with ScriptedServer(*steps, listing=listing) as server:
         yield server
