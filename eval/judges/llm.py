@@ -105,7 +105,7 @@ class LLMJudge:
 def llm_judge(
     configs: Sequence[str], *, repeats: int = REPEATS, kept: Path | None = None, session: Tally | None = None
 ) -> LLMJudge:
-    """The judge on the model of these settings; its calls count in `session`. Raises UsageError where they name none."""
+    """The judge on the model of these settings; calls count in `session`. Raises UsageError where they name none."""
     from rag.llm import ChatModel
     from rag.settings import load_settings
 
