@@ -108,6 +108,10 @@ class Retriever:
             clock.lap("search")
             hits, sentences = self._ranked(found, understanding, k)
             clock.lap("rank")
+            if not hits and not self._lexical.count():
+                notes = (
+                    "its papers are not indexed yet; run the last `citewise ingest` again, it goes on where it stopped",
+                )
         return Retrieval(question, hits, sentences, understanding, wanted, notes, clock.laps)
 
     def _candidates(self, understanding: Understanding, k: int, only: Sequence[str] | None) -> dict[str, Fused]:

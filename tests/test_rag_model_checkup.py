@@ -96,7 +96,7 @@ def test_openai_without_a_key_is_not_asked():
         "model server",
         "embedding server",
     ]
-    assert "text-embedding-3-small: $0.02 in a million tokens" in found["embedding price"].message
+    assert "text-embedding-3-small: $" in found["embedding price"].message
 
 
 @pytest.mark.parametrize("limit", ["max_cost", "max_session_cost"])

@@ -187,6 +187,7 @@ def test_above_the_limit_nothing_is_sent_and_a_higher_one_goes_on(server, papers
             library.ingest([papers])
         assert passages(server) == []
         assert library.count() == PAPERS
+        assert "not indexed yet" in library.ask("How long does the koala sleep?").text
         with pytest.raises(CostLimit):
             library.rebuild()
         assert library.remove(["koala"]) == 1  # a limit must not keep anybody from removing
