@@ -67,20 +67,25 @@ def reading_encoder(settings: EmbeddingSettings, manifest: Manifest) -> Encoder:
     from rag.llama_encoder import LlamaEncoder
 
     encoder = build_encoder(settings)
-    if isinstance(encoder, LlamaEncoder) and encoder.name == manifest.encoder:
-        encoder.assume(manifest.dimension)
+    if isinstance(encoder, LlamaEncoder):
+        encoder.assume(manifest.encoder, manifest.dimension)
     return encoder
 
 
-def writing_encoder(folder: Path, settings: Settings, tell: Tell | None = None) -> Encoder:
+def writing_encoder(
+    folder: Path, settings: Settings, *, manifest: Manifest | None = None, tell: Tell | None = None
+) -> Encoder:
     """The encoder for a library's passages; one on a server is asked for each passage once, within
-    `embedding.max_cost`, and `tell` is given the estimate before."""
+    `embedding.max_cost`, and `tell` is given the estimate before. `manifest` is that of the library as it is, where
+    its vectors are to stay."""
     from rag.embedding_cache import FILE, RememberingEncoder, VectorCache
     from rag.llama_encoder import LlamaEncoder
 
     encoder = build_encoder(settings.embedding)
     if not isinstance(encoder, LlamaEncoder):
         return encoder
+    if manifest:
+        encoder.assume(manifest.encoder, manifest.dimension)
     price, limit = settings.prices.get(encoder.model), settings.embedding.max_cost
     return RememberingEncoder(encoder, VectorCache(folder / FILE), price=price, max_cost=limit, tell=tell)
 
@@ -253,10 +258,11 @@ class _LazyModel:
 def open_ingester(folder: Path, settings: Settings, tell: Tell | None = None) -> Ingester:
     """The one writer of a library, which is made when it is the first; `tell` as for `writing_encoder`."""
     from rag.ingest import Ingester
+    from rag.stores import manifest as manifests
 
     return Ingester(
         folder,
-        encoder=writing_encoder(folder, settings, tell),
+        encoder=writing_encoder(folder, settings, manifest=manifests.read(folder), tell=tell),
         chunking=settings.chunking,
         open_indexes=_opener(folder, settings),
     )
@@ -274,7 +280,7 @@ def rebuild_indexes(
 
     return rebuild(
         folder,
-        encoder=writing_encoder(folder, settings, tell),
+        encoder=writing_encoder(folder, settings, tell=tell),
         chunking=settings.chunking,
         open_indexes=_opener(folder, settings),
         progress=progress,

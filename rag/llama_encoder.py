@@ -62,9 +62,10 @@ class LlamaEncoder:
             self._dimension = int(self._embed(["dimension"], "passage").shape[-1])
         return self._dimension
 
-    def assume(self, dimension: int) -> None:
-        """Take a dimension for the encoder's where nothing else tells, so that it need not be asked for one word."""
-        if self._dimension is None:
+    def assume(self, name: str, dimension: int) -> None:
+        """Take the dimension of vectors that an encoder of this name made, where that is this one and nothing else
+        tells, so that it need not be asked for one word. Other vectors are then an error."""
+        if self._dimension is None and name == self.name:
             self._dimension = dimension
 
     @property

@@ -56,13 +56,14 @@ class Tally:
             return True
 
     def release(self, reserved: float) -> None:
-        """Give back what was set aside for a call."""
+        """Give back what was set aside for a call that was not made."""
         with self._lock:
             self._reserved -= reserved
 
-    def add(self, cost: float | None) -> None:
-        """Count a call that was made; None for one whose price is not known."""
-        with self._lock:
+    def settle(self, reserved: float, cost: float | None) -> None:
+        """Count a call that was made in place of what was set aside for it; None where its price is not known."""
+        with self._lock:  # at once, or another thread could take what is given back before this is counted
+            self._reserved -= reserved
             self._calls += 1
             self._spent += cost or 0.0
             self._unpriced += cost is None
@@ -105,9 +106,10 @@ class Till:
             yield call
         finally:
             for tally in (answer, self._session):
-                tally.release(most)
                 if call.begun:
-                    tally.add(self._cost(call, prompt, most))
+                    tally.settle(most, self._cost(call, prompt, most))
+                else:
+                    tally.release(most)
 
     @property
     def _priced(self) -> bool:

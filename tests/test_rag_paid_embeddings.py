@@ -241,12 +241,22 @@ def test_a_server_that_changed_its_dimension_needs_a_rebuild(server, papers, tmp
     with library_on(folder, server) as library:
         with pytest.raises(ModelRejected, match=r"52 numbers.*26 numbers.*citewise rebuild"):
             library.ask("How long does the koala sleep?")
-        with pytest.raises(LibraryMismatch, match=r"26 dimensions.*\(52\).*citewise rebuild"):
+        papers.write_text(papers.read_text(encoding="utf-8").replace("how the", "where the"), encoding="utf-8")
+        with pytest.raises(ModelRejected, match=r"52 numbers.*26 numbers.*citewise rebuild"):
             library.ingest([papers])
         library.rebuild()
         assert "13 hours" in library.ask("How long does the koala sleep?").text
         assert library.vectors(["koala"])["koala"].shape == (52,)
-    assert len(passages(server)) == 2 * PAPERS
+    assert library_texts(folder)[0].count("where the") == 1
+
+
+def test_papers_can_be_removed_while_the_server_is_away(server, papers, tmp_path):
+    with library_on(tmp_path / "library", server) as library:
+        library.ingest([papers])
+    server.fail_with = (500, "away")
+    with library_on(tmp_path / "library", server) as library:
+        assert library.remove(["koala"]) == 1
+        assert library.count() == PAPERS - 1
 
 
 def test_openai_by_its_environment_embeds_a_library(server, papers, tmp_path, monkeypatch):
