@@ -4,120 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from rag import open_library
+from tests.browsing import HOSTILE, ask, served
 
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.enable_socket]
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]  # fmt: skip
-HOSTILE = (
-    "<img src=x onerror=window.hurt=1><script>window.hurt=2</script> ![i](http://evil.example/i.png)"
-    " ${window.hurt=3} {{7}}"
-)
-PAPERS = [
-    {
-        "id": "hostile",
-        "title": f"Emberlock: Safe Sorting {HOSTILE}",
-        "abstract": f"We present Emberlock, which sorts in $O(n^2)$ time. {HOSTILE} Emberlock needs no labels.",
-        "url": "javascript:window.hurt=4",
-        "year": 2021,
-        "venue": "ICLR",
-    },
-    {
-        "id": "tide",
-        "title": "Tidemark: Forecasting Tides",
-        "abstract": "Tidemark forecasts tides with gradient boosting. It is accurate on short horizons.",
-        "year": 2019,
-        "venue": "KDD",
-    },
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-def served(folder: Path) -> Iterator[str]:
-    from ui.page import serve
-
-    with open_library(folder, chat={"port": 0}) as library:
-        page = serve(library, port=0)
-        yield page.local_url
-        page.close(verbose=False)
-
-
-@pytest.fixture(scope="module")
-def starter_url(starter_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from served(Path(shutil.copytree(starter_folder, tmp_path_factory.mktemp("page") / "library")))
-
-
-@pytest.fixture(scope="module")
-def hostile_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("hostile")
-    source = folder / "papers.jsonl"
-    source.write_text("".join(json.dumps(paper) + "\n" for paper in PAPERS), encoding="utf-8")
-    with open_library(folder / "library") as library:
-        library.ingest([source])
-    yield from served(folder / "library")
-
-
-@pytest.fixture(scope="module")
-def empty_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from served(tmp_path_factory.mktemp("empty") / "library")
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Any]:
-    """Open an address in a fresh browser context; in the end no request has left this machine and no script failed."""
-    contexts: list[Any] = []
-    outside: list[str] = []
-    failures: list[str] = []
-
-    def go(url: str, *, width: int = 1280, height: int = 800) -> Any:
-        context = browser.new_context(viewport={"width": width, "height": height})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("request", lambda request: outside.append(request.url) if _leaves(request.url) else None)
-        page.on("pageerror", lambda error: failures.append(str(error)))
-        page.goto(url)
-        page.wait_for_selector("#finished .welcome, #finished .turn", timeout=30_000)
-        return page
-
-    yield go
-    for context in contexts:
-        context.close()
-    assert outside == []
-    assert failures == []
-
-
-def _leaves(url: str) -> bool:
-    return not re.match(r"(https?://(127\.0\.0\.1|localhost)[:/]|data:|blob:)", url)
-
-
-def ask(page: Any, question: str) -> Any:
-    before = page.locator("#finished .turn").count()
-    page.fill("#question textarea", question)
-    page.keyboard.press("Enter")
-    page.wait_for_function(
-        f"document.querySelectorAll('#finished .turn').length > {before} && !document.querySelector('#live .turn')"
-    )
-    return page.locator("#finished .turn").last
 
 
 def test_an_example_question_is_answered_and_its_marker_opens_the_marked_sentence(visit, starter_url):
@@ -270,17 +163,6 @@ def test_nothing_is_wider_than_the_screen(visit, starter_url, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     box = page.locator("#question textarea").bounding_box()
     assert box["y"] + box["height"] <= 844
-
-
-def test_every_control_has_a_name(visit, starter_url):
-    page = visit(starter_url)
-    ask(page, "What is the boiling point of lead?")
-    nameless = page.evaluate(
-        """[...document.querySelectorAll('button, input, textarea, summary, a[href]')].filter(e => e.offsetParent
-        && !e.textContent.trim() && !e.getAttribute('aria-label') && !e.labels?.length && !e.title)
-        .map(e => e.outerHTML.slice(0, 200))"""
-    )
-    assert nameless == []
 
 
 def test_the_policy_lets_in_nobody_else(visit, starter_url):
