@@ -150,16 +150,17 @@ def _referring(question: str, filters: Filters, before: str, shown: Sequence[Pap
     plural = _MANY.search(question) and (len(shown) > 1 or not _ONE_OR_THEY.search(question))
     if shown and plural and not _self_contained(question, _MANY):
         return Condensed(question, _only(filters, shown))
-    one = _ONE_OR_THEY if len(shown) == 1 else _ONE
+    meant = [paper for paper in shown if paper.id in filters.only] if len(filters.only) == 1 else shown
+    one = _ONE_OR_THEY if len(meant) == 1 else _ONE
     if one.search(question) and not _NOT_A_REFERENCE.search(question) and not _self_contained(question, one):
-        if not shown:
-            return Condensed(_joined(before, question), filters)
+        if not meant:
+            return Condensed(question if shown else _joined(before, question), filters)
         told = (
-            one.sub(lambda match: _in_place_of(match.group(), shown[0]), question, count=1)
-            if len(shown) == 1
+            one.sub(lambda match: _in_place_of(match.group(), meant[0]), question, count=1)
+            if len(meant) == 1
             else question
         )
-        return Condensed(told, _only(filters, shown))
+        return Condensed(told, _only(filters, meant))
     if _ELLIPSIS.match(question) and len(text.content_words(question)) <= 5:
         return Condensed(_joined(before, _ELLIPSIS.sub("", question, count=1) or question), filters)
     return Condensed(question, filters)
@@ -209,10 +210,11 @@ def _called(paper: Paper) -> str:
 
 
 def _only(filters: Filters, papers: Sequence[Paper]) -> Filters:
-    """The filters, narrowed to some papers; a choice that was made already is not widened."""
+    """The filters, narrowed to some papers. A choice that was made already is not widened, unless it leaves too few
+    for what was said: "these" are never one paper, and "the second" is the one that it names."""
     ids = tuple(paper.id for paper in papers)
     kept = tuple(key for key in ids if key in filters.only) if filters.only else ids
-    return replace(filters, only=kept or filters.only)
+    return replace(filters, only=kept if len(kept) >= min(2, len(ids)) else ids)
 
 
 def _joined(before: str, addition: str) -> str:

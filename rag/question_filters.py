@@ -135,7 +135,7 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
         _one_year,
     ),
     (
-        rf"""\b{_WORKS}\b [^?.!]{{0,80}}?
+        rf"""(?:\b{_WORKS}\b [^?.!]{{0,80}}?|\b(?:of\s(?:them|these|those)|which\sones?)\b)
              (?P<cut>\s(?:with|(?:(?:that|which)\s+)?(?:have|has|release[sd]?|provide[sd]?|share[sd]?|come\s+with)|and)\s+
              (?:the\s+|their\s+|its\s+)? (?:publicly\s+)?
              (?:available\s+|public\s+|open[-\s]?source[d]?\s+|open\s+|released\s+|official\s+)* (?:source\s+)?

@@ -404,3 +404,22 @@ def test_given_filters_are_kept_and_never_widened():
     given = Filters(year_from=2020, only=("beta", "gamma"))
     condensed = by_rules("which of these has code?", given, MANY)
     assert condensed.filters == given
+
+
+@pytest.mark.parametrize(
+    ("question", "searched", "only"),
+    [
+        ("which of these has code?", "which of these has code?", ("alpha", "beta", "gamma")),
+        ("compare the second with the first", "compare Slow but Sure with AlphaNet", ("beta", "alpha")),
+        ("what does it need?", "what does Slow but Sure need?", ("beta",)),
+    ],
+)
+def test_after_ask_only_this_paper_these_are_still_the_last_answers_and_it_is_the_chosen_one(question, searched, only):
+    condensed = by_rules(question, Filters(only=("beta",)), MANY)
+    assert (condensed.question, condensed.filters.only) == (searched, only)
+
+
+def test_a_chosen_paper_that_was_not_in_the_last_answer_is_not_called_by_another_ones_name():
+    given = Filters(only=("elsewhere",))
+    condensed = by_rules("what does it need?", given, MANY)
+    assert (condensed.question, condensed.filters) == ("what does it need?", given)
