@@ -110,9 +110,17 @@ class Library:
         """Start answering; iterate the events, or take `.result()`. Raises UsageError for an empty question."""
         return self._current().pipeline.stream(question, filters=filters, history=history)
 
-    def ask(self, question: str, *, filters: Filters | None = None, history: Sequence[Turn] = ()) -> Answer:
-        """The finished answer: `stream(...).result()`."""
-        return self.stream(question, filters=filters, history=history).result()
+    def ask(
+        self,
+        question: str,
+        *,
+        filters: Filters | None = None,
+        history: Sequence[Turn] = (),
+        extractive: bool = False,
+    ) -> Answer:
+        """The finished answer: `stream(...).result()`; `extractive`: not by the model, even where one is set up."""
+        pipeline = self._current().pipeline
+        return (pipeline.extractive() if extractive else pipeline).ask(question, filters=filters, history=history)
 
     def papers(self, *, filters: Filters | None = None) -> Iterator[Paper]:
         """All papers, or those that pass the filters, in the order they were added."""

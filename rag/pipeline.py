@@ -91,6 +91,17 @@ class Pipeline:
         if self.settings.mode == "llm" and answerers.model is None:
             raise UsageError("answer.mode is llm but no model is set up; set llm.kind, or add --config openai")
 
+    def extractive(self) -> Pipeline:
+        """This pipeline without its language model."""
+        return Pipeline(
+            self.retriever,
+            self.gate,
+            replace(self.answerers, model=None),
+            encoder=self.encoder,
+            settings=self.settings.model_copy(update={"mode": "extractive"}),
+            papers=self.papers,
+        )
+
     def stream(self, question: str, *, filters: Filters | None = None, history: Sequence[Turn] = ()) -> AnswerStream:
         """Start answering; nothing happens before the stream is read.
 

@@ -62,7 +62,7 @@ def _topics(papers: list[Paper]) -> list[tuple[str, set[str]]]:
 
 def _answered(library: Library, question: str, wanted: set[str]) -> bool:
     try:
-        answer = library.ask(question)
+        answer = library.ask(question, extractive=True)  # nobody pays for, or waits for, a question that nobody asked
     except CitewiseError:
         return False
     cited = bool(answer.citations) and all(sentence.supported for sentence in answer.sentences)
