@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +37,20 @@ PAPERS = [
         "venue": "KDD",
     },
 ]
+USER, PASSWORD = "ann", "correct horse battery"
 _SETTLED = "document.querySelectorAll('#finished .turn').length > {} && !document.querySelector('#live .turn')"
 
 
-def served(folder: Path, **settings: Any) -> Iterator[str]:
+def served(folder: Path, **settings: Any) -> Generator[str]:
     """The address of a page over the library in a folder, while the caller holds the iterator."""
     from ui.page import serve
 
     with open_library(folder, chat={"port": 0}, **settings) as library:
         page = serve(library, port=0)
-        yield page.local_url
-        page.close(verbose=False)
+        try:
+            yield page.local_url
+        finally:
+            page.close(verbose=False)
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +76,19 @@ def starter_url(starter_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
 def own_url(starter_copy: Path) -> Iterator[str]:
     """The starter papers for one test, which may change them."""
     yield from served(starter_copy)
+
+
+@pytest.fixture(scope="session")
+def locked_url(starter_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The starter papers for those who sign in as USER with PASSWORD."""
+    folder = Path(shutil.copytree(starter_folder, tmp_path_factory.mktemp("locked") / "library"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CITEWISE_USER", USER)
+        environment.setenv("CITEWISE_PASSWORD", PASSWORD)
+        serving = served(folder)
+        url = next(serving)  # the password is read when the page is opened
+    yield url
+    serving.close()
 
 
 @pytest.fixture(scope="session")
@@ -138,3 +154,11 @@ def open_example(page: Any, place: int = 1) -> Any:
     page.wait_for_function(_SETTLED.format(0))
     page.wait_for_selector("#evidence .source")
     return page.locator("#finished .turn").last
+
+
+def listed(page: Any, words: str = "") -> Any:
+    """The kept conversations with these words, in the drawer."""
+    if not page.locator("#drawer").is_visible():
+        page.click("#brand [data-do=drawer]")
+    page.fill("#looked-for textarea, #looked-for input", words)
+    return page.locator("#kept li").filter(has_text=words) if words else page.locator("#kept li")

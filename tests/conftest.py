@@ -11,9 +11,10 @@ import pytest
 
 from rag import Library, open_library
 from rag.starter import path as starter_path
-from tests.browsing import browser, empty_url, hostile_url, own_url, starter_url, visit
+from tests.browsing import browser, empty_url, hostile_url, locked_url, own_url, starter_url, visit
 
-__all__ = ["browser", "empty_url", "hostile_url", "own_url", "starter_url", "visit"]  # fixtures of the page's tests
+# Fixtures of the page's tests.
+__all__ = ["browser", "empty_url", "hostile_url", "locked_url", "own_url", "starter_url", "visit"]
 
 
 @pytest.fixture(scope="session")

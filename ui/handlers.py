@@ -51,11 +51,9 @@ class Handlers:
             yield *_drawn(shown), self.chat.chips(now.filters)
 
     def narrow(self, event: gr.EventData, now: Talk) -> tuple[Any, ...]:
-        """Change the filters."""
-        data = _data(event)
-        filters = self.chat.narrowed(now.filters, data)
-        kept_menu = gr.skip() if data.get("do") == "set" else self.chat.menu(filters)
-        return replace(now, filters=filters), self.chat.chips(filters), kept_menu
+        """Change the filters; the page itself keeps the menu in step with the chips."""
+        filters = self.chat.narrowed(now.filters, _data(event))
+        return replace(now, filters=filters), self.chat.chips(filters)
 
     def rate(self, event: gr.EventData, now: Talk, request: gr.Request) -> Talk:
         """Keep what somebody thinks of an answer: rating 1, -1 or 0 for none, and a remark."""
@@ -83,14 +81,18 @@ class Handlers:
         found = self.chat.history.listed(text, owner=_owner(request))
         return render.conversations_html(found, now.id, searching=bool(text.strip()))
 
-    def alter(self, event: gr.EventData, text: str, now: Talk, request: gr.Request) -> str:
-        """Rename or delete a kept conversation."""
+    def alter(self, event: gr.EventData, text: str, now: Talk, request: gr.Request) -> tuple[Any, ...]:
+        """Rename or delete a kept conversation; with the open one gone, a new one begins."""
         data, owner = _data(event), _owner(request)
+        chosen, shown = str(data.get("conversation")), (gr.skip(),) * 3
         if data.get("do") == "delete":
-            self.chat.history.delete(str(data.get("conversation")), owner=owner)
+            self.chat.history.delete(chosen, owner=owner)
+            if chosen == now.id:
+                shown = self.new(now)
+                now = shown[0]
         elif data.get("do") == "rename":
-            self.chat.history.rename(str(data.get("conversation")), str(data.get("title", "")), owner=owner)
-        return self.listed(text, now, request)
+            self.chat.history.rename(chosen, str(data.get("title", "")), owner=owner)
+        return self.listed(text, now, request), *shown
 
     def opened(self, conversation: str, now: Talk, request: gr.Request) -> tuple[Any, ...]:
         """A kept conversation; a new one where there is none with that id."""

@@ -49,7 +49,7 @@ class Shelf:
         total = self.library.matching(words) if self.library.count() else 0
         chosen: Any = order if order in _ORDERS else "added"
         papers = self.library.browse(words, limit=PAGE, offset=offset, order=chosen) if total else []
-        return render.table_html(papers, total=total, offset=offset, order=chosen)
+        return render.table_html(papers, total=total, offset=offset, order=chosen, searching=bool(words.strip()))
 
     def paper(self, paper_id: str) -> str:
         """One paper in full."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +12,13 @@ from ui import render
 from ui.endpoints import Endpoints
 from ui.exchange import Talk
 from ui.handlers import Handlers, told
+from ui.looks import looks
 from ui.server import SafeHeaders, credentials, is_loopback
+from ui.sign_in import SignIn
 
 if TYPE_CHECKING:
     from rag.library import Library
 
-_ASSETS = Path(__file__).parent / "assets"
 _ACCEPTED = [".txt", ".md", ".json", ".jsonl", ".csv", ".tsv", ".bib", ".ris", ".xml", ".gz"]
 _AT_ONCE = 32
 # Every button that is drawn as HTML reaches Python through one of these events of a component that nobody sees.
@@ -69,40 +68,13 @@ def _application(library: Library, auth: tuple[str, str] | None, *, mcp: bool) -
     """What is laid around Gradio's application: the safe headers and, where wanted, the tools for agents."""
     from starlette.middleware import Middleware
 
-    layers = [Middleware(SafeHeaders, local=auth is None)]
+    layers = [Middleware(SafeHeaders, local=auth is None), *([Middleware(SignIn)] if auth else [])]
     if not mcp:
         return {"middleware": layers}
     from ui.agents import Tools, lifespan, tools_server
 
     server = tools_server(library, host=library.settings.chat.host)
     return {"middleware": [*layers, Middleware(Tools, server=server, auth=auth)], "lifespan": lifespan(server)}
-
-
-def looks() -> dict[str, Any]:
-    """Theme, style and script. KaTeX and the sans come with Gradio, the serif is ours: no other host."""
-    frontend = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
-    found = {kind: next(iter(sorted(frontend.glob(f"katex-*.{kind}"))), None) for kind in ("js", "css")}
-    katex = "".join(f' data-{kind}="assets/{path.name}"' for kind, path in found.items() if path)
-    style = (_ASSETS / "style.css").read_text(encoding="utf-8")  # not `css`: Gradio would prefix every selector
-    script = (_ASSETS / "script.js").read_text(encoding="utf-8")
-    return {
-        "theme": gr.themes.Base(font=["Source Sans Pro", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
-        "head": f'<meta name="citewise-katex"{katex}><style>{_serif()}{style}</style><script>{script}</script>',
-    }
-
-
-def _serif() -> str:
-    """Source Serif 4 as part of the page: the serif that comes with Gradio lacks the Latin letters."""
-    faces = ""
-    for weight, range_ in ((400, "400"), (600, "600 700")):
-        data = base64.b64encode(
-            (_ASSETS / "fonts" / f"source-serif-4-latin-{weight}-normal.woff2").read_bytes()
-        ).decode()
-        faces += (
-            f'@font-face {{ font-family: "Source Serif 4"; font-weight: {range_}; font-display: swap;'
-            f' src: url("data:font/woff2;base64,{data}") format("woff2"); }}'
-        )
-    return faces
 
 
 def build(handlers: Handlers) -> gr.Blocks:
@@ -184,13 +156,13 @@ def _wire_conversation(page: gr.Blocks, at: SimpleNamespace, on: Handlers) -> No
     at.bridge.ask(on.ask_by, [at.talk], [*conversation, at.chips], **_PRIVATE)
     at.bridge.halt(on.stop, None, None, queue=False, **_PRIVATE)
     at.bridge.restart(on.new, [at.talk], conversation, **_PRIVATE)
-    at.bridge.filter(on.narrow, [at.talk], [at.talk, at.chips, at.menu], **_IN_TURN)
+    at.bridge.filter(on.narrow, [at.talk], [at.talk, at.chips], **_IN_TURN)
     at.bridge.similar(on.similar, None, at.similar, **_EACH)
     at.bridge.rate(on.rate, [at.talk], [at.talk], **_IN_TURN)
     at.bridge.export(on.export, [at.talk], at.saved, **_PRIVATE).then(None, at.saved, None, js=_SAVE)
     at.bridge.kept(on.listed, [at.looked_for, at.talk], at.kept, **_PRIVATE)
     at.looked_for.change(on.listed, [at.looked_for, at.talk], at.kept, trigger_mode="always_last", **_PRIVATE)
-    at.bridge.alter(on.alter, [at.looked_for, at.talk], at.kept, **_PRIVATE)
+    at.bridge.alter(on.alter, [at.looked_for, at.talk], [at.kept, *conversation], **_PRIVATE)
     at.bridge.open(on.open_by, [at.talk], conversation, **_EACH)
     page.load(on.arrive, [at.talk], [*conversation, at.summary, at.menu, at.table], **_PRIVATE).then(
         on.first_page, [at.talk], at.finished, **_PRIVATE

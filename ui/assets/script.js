@@ -54,7 +54,14 @@
     panel().scrollTo({ top: low ? target.offsetTop - panel().clientHeight / 3 : top, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
   }
 
-  const closeSide = () => document.body.classList.remove("side-open");
+  // A marker opened by the keyboard takes the focus to its source, and Escape takes it back.
+  let came = null;
+  const follow = (cite) => { came = cite; $(".source.active summary", panel())?.focus({ preventScroll: true }); };
+  const closeSide = () => {
+    document.body.classList.remove("side-open");
+    if (panel()?.contains(document.activeElement)) came?.focus();
+    came = null;
+  };
   const drawer = (open) => {
     document.body.classList.toggle("drawer-open", open);
     $('[data-do="drawer"]')?.setAttribute("aria-expanded", String(open));
@@ -103,11 +110,45 @@
     link.click(); setTimeout(() => URL.revokeObjectURL(url), 1000);
   };
 
+  // The form of filters follows the chips where something else than the form changed them.
+  let stale = false, chipped = "";
+  function reflect() {
+    const form = $(".filter-form"), chips = $("#chips .chips")?.innerHTML ?? "";
+    if (chips === chipped) return;  // Gradio stirs the part while it waits, too
+    chipped = chips;
+    if (!stale || !form) return;
+    stale = false;
+    const set = all("#chips .chip").map((chip) => chip.dataset);
+    all('input[type="checkbox"]', form).forEach((input) => {
+      input.checked = set.some(({ field, value }) => field === input.name && value === input.value);
+    });
+    const years = set.find(({ field }) => field === "years")?.value.split("-") ?? [];
+    all('input[type="range"]', form).forEach((input, place) => { input.value = years[place] || input[place ? "max" : "min"]; });
+    span(form);
+  }
+  function span(form) {
+    const ends = all('input[type="range"]', form);
+    if (!ends.length) return;
+    const [from, to] = ends.map((input) => Number(input.value)).sort((a, b) => a - b);
+    $("output", form).textContent = `${from} – ${to}`;
+    all(".bars i", form).forEach((bar) => bar.classList.toggle("out", bar.dataset.year < from || bar.dataset.year > to));
+  }
+
+  // One paper in full, beside the table or the map; the keyboard follows it there and back.
+  let opener = null, byKeyboard = false;
+  function opened(name, part, data, button) {
+    opener = button;
+    const room = $(part);
+    room.hidden = false;
+    send(name, data);
+    if (innerWidth <= 900) room.scrollIntoView({ block: "start" }); else room.parentElement.scrollTo({ top: 0 });
+  }
+
   const ordering = { order: "added" };
   const actions = {
     ask: ({ text }) => { running(true); send("ask", { text }); },
     retry: (data) => { running(true); send("ask", data); },
-    unhear: (data) => { running(true); send("ask", data); },
+    unhear: (data) => { stale = true; running(true); send("ask", data); },
     edit: (_, button) => edit(button.closest(".turn")),
     copy: (_, button) => copy(button.closest(".turn"), button),
     sources: (_, button) => { show(button, "1"); },
@@ -122,8 +163,8 @@
     },
     only: (data) => { send("filter", data); view("ask"); box()?.focus(); },
     exclude: (data) => { send("filter", data); view("ask"); },
-    drop: (data) => send("filter", data),
-    "clear-filters": () => send("filter", { do: "clear" }),
+    drop: (data) => { stale = true; send("filter", data); },
+    "clear-filters": () => { stale = true; send("filter", { do: "clear" }); },
     like: (data) => { view("ask"); document.body.classList.add("side-open"); send("similar", data); },
     new: () => { view("ask"); send("restart"); box()?.focus(); },
     drawer: () => drawer(!document.body.classList.contains("drawer-open")),
@@ -132,8 +173,9 @@
     delete: (data) => { if (confirm("Delete this conversation?")) send("alter", data); },
     dark: () => { const dark = !document.body.classList.contains("dark"); setTheme(dark); localStorage.setItem("citewise-theme", dark ? "dark" : "light"); },
     "close-side": closeSide,
-    "map-paper": (data) => { send("place", data); $("#map-paper")?.scrollIntoView({ block: "nearest" }); },
-    paper: (data) => { send("paper", data); $("#shelf")?.scrollIntoView({ block: "nearest" }); },
+    "map-paper": (data, button) => opened("place", "#map-paper", data, button),
+    paper: (data, button) => opened("paper", "#detail", data, button),
+    "close-paper": (_, button) => { button.closest("#detail, #map-paper").hidden = true; opener?.focus(); },
     remove: (data) => { if (confirm(`Remove “${data.title}” from the library?`)) send("remove", data); },
     sort: (data) => { ordering.order = ordering.order === data.order ? "added" : data.order; send("browse", { ...ordering, offset: "0" }); },
     page: (data) => send("browse", { ...ordering, ...data }),
@@ -147,10 +189,11 @@
     if (go && document.body.classList.contains("running")) { event.stopPropagation(); event.preventDefault(); return stop(); }
     if (go && box()?.value.trim()) running(true);
     const cite = target.closest(".cite, .near");
-    if (cite) return show(cite, cite.dataset.source, cite.dataset.sentence);
+    if (cite) { show(cite, cite.dataset.source, cite.dataset.sentence); if (!event.detail) follow(cite); return; }
     const button = target.closest("[data-do], [data-view]");
     if (!button || button.tagName === "BODY") { if (!target.closest("#drawer, #evidence")) drawer(false); return; }
     if (button.dataset.view) return view(button.dataset.view);
+    byKeyboard = !event.detail;
     actions[button.dataset.do]?.({ ...button.dataset }, button);
   }, true);
   let hovering;
@@ -174,9 +217,7 @@
   document.addEventListener("input", (event) => {
     const form = event.target.closest(".filter-form");
     if (!form || event.target.type !== "range") return;
-    const [from, to] = all('input[type="range"]', form).map((input) => Number(input.value)).sort((a, b) => a - b);
-    $("output", form).textContent = `${from} – ${to}`;
-    all(".bars i", form).forEach((bar) => bar.classList.toggle("out", bar.dataset.year < from || bar.dataset.year > to));
+    span(form);
   });
   document.addEventListener("change", (event) => {
     const form = event.target.closest(".filter-form");
@@ -225,7 +266,7 @@
     }
   }
   function begin() {
-    const parts = ["#finished", "#live", "#similar", "#map", "#map-notice"].map((name) => $(name));
+    const parts = ["#finished", "#live", "#similar", "#map", "#map-notice", "#chips", "#detail", "#map-paper"].map((name) => $(name));
     if (parts.some((part) => !part) || !panel()) return void setTimeout(begin, 50);
     const theme = localStorage.getItem("citewise-theme");
     if (theme) setTheme(theme === "dark");
@@ -247,6 +288,10 @@
       }
     }).observe($("#map"), { childList: true, subtree: true });
     new MutationObserver(() => $("#map-view").classList.remove("drawing")).observe($("#map-notice"), { childList: true, subtree: true, characterData: true });
+    new MutationObserver(reflect).observe($("#chips"), { childList: true, subtree: true, characterData: true, attributes: true });
+    ["#detail", "#map-paper"].forEach((part) => new MutationObserver(() => {
+      if (byKeyboard && document.activeElement === opener) $(`${part} h2`)?.focus({ preventScroll: true });
+    }).observe($(part), { childList: true, subtree: true, characterData: true }));
     settled();
   }
   document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", begin) : begin();

@@ -5,6 +5,7 @@ from ui.render.filters import chips_html, heard_html, menu_html
 from ui.render.frame import side_html, top_html
 from ui.render.library import conversations_html, progress_html, report_html, summary_html, table_html
 from ui.render.map import figure_json, map_notice_html, topics_html
+from ui.render.sign_in import sign_in_html
 from ui.render.sources import evidence_html, paper_html, reading_html, similar_html
 from ui.render.text import plain
 
@@ -26,6 +27,7 @@ __all__ = [
     "reading_html",
     "report_html",
     "side_html",
+    "sign_in_html",
     "similar_html",
     "summary_html",
     "table_html",

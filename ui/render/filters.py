@@ -114,13 +114,13 @@ def _said(filters: Filters, titles: Mapping[str, str]) -> list[tuple[str, str, s
     said: list[tuple[str, str, str]] = []
     if first is not None or last is not None:
         years = f"{first}" if first == last else f"{first or '…'} – {last or '…'}"
-        said.append(("years", "", years))
+        said.append(("years", f"{first or ''}-{last or ''}", years))
     if filters.date_from or filters.date_to:
         said.append(("dates", "", f"{filters.date_from or '…'} – {filters.date_to or '…'}"))
     for name, label in (("venues", ""), ("authors", "by "), ("sources", "from ")):
         said += [(name, value, f"{label}{_short(name, value)}") for value in getattr(filters, name)]
     if filters.has_code is not None:
-        said.append(("has_code", "", "with code" if filters.has_code else "without code"))
+        said.append(("has_code", "1" if filters.has_code else "0", "with code" if filters.has_code else "without code"))
     said += [("only", paper, f"only {_named(titles.get(paper, paper))}") for paper in filters.only]
     said += [("exclude", paper, f"not {_named(titles.get(paper, paper))}") for paper in filters.exclude]
     return said

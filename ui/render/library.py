@@ -22,16 +22,16 @@ def summary_html(papers: int, years: tuple[int, int] | None, folder: str) -> str
     return f'<p class="library" title="{attribute(folder)}">{counted(papers, "paper")}{span}</p>'
 
 
-def table_html(papers: Sequence[Paper], *, total: int, offset: int, order: str) -> str:
-    """One page of the papers; `total` is how many there are in all pages."""
+def table_html(papers: Sequence[Paper], *, total: int, offset: int, order: str, searching: bool = False) -> str:
+    """One page of the papers; `total` is how many there are in all pages, `searching`: of those with some words."""
     if not papers:
-        return '<p class="quiet">No paper has these words in its title.</p>' if total == 0 else ""
+        told = "No paper has these words in its title." if searching else "No papers yet: add some here."
+        return f'<p class="quiet">{told}</p>' if total == 0 else ""
     rows = "".join(_row(paper) for paper in papers)
     head = "".join(
         f'<th scope="col"{_sorted(key, order)}>{_heading(words, key)}</th>'
         for words, key in (
             ("Title", "title"),
-            ("Authors", ""),
             ("Date", "newest"),
             ("Venue", ""),
             ("Links", ""),
@@ -55,8 +55,9 @@ def _heading(words: str, key: str) -> str:
 
 def _row(paper: Paper) -> str:
     title = f'<button type="button" data-do="paper" data-paper="{attribute(paper.id)}">{plain(paper.title)}</button>'
-    cells = (plain(people(paper, 2)), plain(paper.date_text or ""), plain(paper.venue or ""), links(paper))
-    return f'<tr><th scope="row">{title}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+    authors = f"<small>{plain(people(paper, 2))}</small>" if paper.authors or paper.n_authors else ""
+    cells = (plain(paper.date_text or ""), plain(paper.venue or ""), links(paper))
+    return f'<tr><th scope="row">{title}{authors}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
 
 
 def _pager(shown: int, total: int, offset: int) -> str:
@@ -138,7 +139,9 @@ def conversations_html(kept: Sequence[Kept], current: str | None, *, searching: 
 
 def _conversation(item: Kept, current: bool) -> str:
     named = f'data-conversation="{attribute(item.id)}"'
-    day = time.strftime("%d %b %Y", time.localtime(item.updated)).lstrip("0")
+    then, today = time.localtime(item.updated), time.localtime()
+    recent = then.tm_year == today.tm_year and then.tm_yday == today.tm_yday
+    day = time.strftime("Today %H:%M" if recent else "%d %b %Y", then).lstrip("0")
     return (
         f"<li{' aria-current=true' if current else ''}>"
         f'<button type="button" class="open" data-do="open" {named}><b>{plain(item.title)}</b>'

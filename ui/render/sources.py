@@ -52,7 +52,8 @@ def paper_html(paper: Paper) -> str:
         f' data-title="{attribute(paper.title)}" class="danger">Remove from the library</button>'
     )
     return (
-        f"<h2>{plain(paper.title)}</h2><dl>{known}</dl>"
+        '<p class="actions closing"><button type="button" data-do="close-paper">Close</button></p>'
+        f'<h2 tabindex="-1">{plain(paper.title)}</h2><dl>{known}</dl>'
         f'<p class="abstract">{plain(paper.abstract) or "No abstract."}</p>'
         f'<p class="links">{links(paper)}</p><p class="actions">{_actions(paper)}{remove}</p>'
     )

@@ -104,4 +104,4 @@ def people(paper: Paper, most: int = 3) -> str:
 def facts(paper: Paper) -> str:
     """Authors, venue and date in one line of HTML."""
     known = [fact for fact in (people(paper), paper.venue, paper.date_text) if fact]
-    return " · ".join(f"<span>{plain(fact)}</span>" for fact in known)
+    return "\u00a0· ".join(f"<span>{plain(fact)}</span>" for fact in known)  # no line begins with the dot
