@@ -12,7 +12,8 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 class EmbeddingServer:
     """Speaks /v1/embeddings on loopback: vectors count letters; requests are kept.
 
-    `fail_with` makes it refuse all, `failures` one request each, None letting one through.
+    `fail_with` makes it refuse all, `failures` one request each, None letting one through; after `answers` requests it
+    hangs up, and sets `silence`.
     """
 
     def __init__(self) -> None:
@@ -21,6 +22,8 @@ class EmbeddingServer:
         self.fail_with: tuple[int, str] | None = None
         self.failures: list[tuple[int, str] | None] = []
         self.headers: dict[str, str] = {}
+        self.answers: int | None = None
+        self.silence = threading.Event()
         self.dimension = 26
         outer = self
 
@@ -29,6 +32,9 @@ class EmbeddingServer:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.requests.append({"path": self.path, **body})
                 outer.keys.append(self.headers.get("Authorization"))
+                if outer.answers is not None and len(outer.requests) > outer.answers:
+                    outer.silence.set()
+                    return
                 status, answer = outer.answer(body)
                 payload = json.dumps(answer).encode()
                 self.send_response(status)

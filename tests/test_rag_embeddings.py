@@ -84,6 +84,9 @@ def test_texts_are_sent_in_batches_of_bounded_size(server):
     assert [len(request["input"]) for request in server.requests] == [3, 3, 2]
     server.requests.clear()
     encoder = encoder_for(server, options={"dimensions": 26})
+    encoder_for(server, batch_size=9999, options={"dimensions": 26}).encode([f"text {n}" for n in range(2100)])
+    assert [len(request["input"]) for request in server.requests] == [2048, 52]
+    server.requests.clear()
     encoder.encode([f"{at} {'論' * 8000}" for at in range(30)])
     sizes = [sum(count_tokens(text) for text in request["input"]) for request in server.requests]
     assert len(sizes) > 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -128,6 +130,24 @@ def test_what_was_paid_before_a_failure_is_kept(server, papers, tmp_path):
     counts = Counter(passages(server))
     assert len(counts) == PAPERS
     assert [counts[text] for text in paid[:5]] == [1] * 5
+
+
+def test_what_was_paid_before_a_kill_is_kept(server, papers, tmp_path):
+    mine = tmp_path / "mine.yaml"
+    embedding = {"kind": "openai-like", "model": "letters", "base_url": server.url, "batch_size": 5}
+    mine.write_text(json.dumps({"embedding": embedding}), encoding="utf-8")
+    command = ["ingest", str(papers), "--library", str(tmp_path / "library"), "--config", str(mine)]
+    server.answers = 2  # the dimension, and five passages
+    writer = subprocess.Popen([sys.executable, "-m", "rag.cli", *command])
+    assert server.silence.wait(60)
+    writer.kill()
+    writer.wait()
+    paid = server.requests[1]["input"]
+    server.answers = None
+    assert citewise(command) == 0
+    counts = Counter(passages(server))
+    assert len(counts) == PAPERS
+    assert [counts[text] for text in paid] == [1] * 5
 
 
 @pytest.mark.parametrize("failure", [(429, "slow down"), (500, "oops"), (503, "busy")])
