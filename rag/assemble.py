@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from rag.conversation import Condensed
     from rag.embedding_cache import Estimate
     from rag.embeddings import StaticTextEncoder
+    from rag.exporting import Exported
     from rag.indexing import Indexes
-    from rag.ingest import Ingester, Progress
+    from rag.ingest import Ingester, IngestReport, Progress
     from rag.llm import ChatModel
     from rag.pipeline import Pipeline
     from rag.retrieval import Retriever
@@ -117,7 +119,7 @@ def open_readers(
     generation = catalog.generation()  # before anything else: what is committed meanwhile is noticed next time
     manifest = manifests.read(folder)
     if manifest is None or catalog.count() == 0:
-        raise UsageError(f"the library at {folder} has no papers yet; add some with: citewise ingest PATH")
+        raise _no_papers(folder)
     encoder = reading_encoder(settings.embedding, manifest)
     manifest.check(encoder, settings.chunking)
     if previous and previous.manifest.folders == manifest.folders:
@@ -155,6 +157,10 @@ def open_lexical(folder: Path, manifest: Manifest) -> TantivyIndex:
     from rag.stores.lexical import TantivyIndex
 
     return TantivyIndex(folder / manifest.folders["lexical"])
+
+
+def _no_papers(folder: Path) -> UsageError:
+    return UsageError(f"the library at {folder} has no papers yet; add some with: citewise ingest PATH")
 
 
 @lru_cache(maxsize=1)
@@ -285,6 +291,31 @@ def rebuild_indexes(
         open_indexes=_opener(folder, settings),
         progress=progress,
     )
+
+
+def export_library(
+    folder: Path, settings: Settings, path: Path, *, progress: Callable[[Progress], None] | None = None
+) -> Exported:
+    """Write a library to one portable file; see `exporting.Export`. Raises UsageError where it has no papers."""
+    from rag.exporting import Export
+    from rag.stores import manifest as manifests
+
+    with closing(open_catalog(folder)) as catalog:
+        manifest = manifests.read(folder)
+        if manifest is None or catalog.count() == 0:
+            raise _no_papers(folder)
+        with closing(open_dense(folder, manifest, settings)) as dense:
+            return Export(folder, catalog, dense, manifest, progress=progress).write(path)
+
+
+def import_library(
+    folder: Path, settings: Settings, path: Path, *, progress: Callable[[Progress], None] | None = None
+) -> IngestReport:
+    """Take a portable file into a library, which is made when it is the first; see `importing.Import`."""
+    from rag.importing import Import
+
+    with open_ingester(folder, settings) as ingester:
+        return Import(ingester, build_encoder(settings.embedding), settings.chunking).read(path, progress=progress)
 
 
 def examine(folder: Path, settings: Settings) -> list[Check]:

@@ -80,7 +80,7 @@ class Ingester:
         if first is None:
             raise NothingRead(reason_nothing_read(report.rejected))
         meter.total = inputs.size
-        with self._writing() as session:
+        with self.writing() as session:
             if session.mended:
                 report.notices.append(_told(self._folder, _MENDED))
             for parse in chain([first], parses):
@@ -98,7 +98,7 @@ class Ingester:
 
     def remove(self, paper_ids: Sequence[str] = (), *, source: str | None = None) -> int:
         """Remove papers by id, and what one source brought; how many papers are gone."""
-        with self._writing() as session:
+        with self.writing() as session:
             records = self._journal.records_of(paper_ids)
             if source is not None:
                 records |= self._journal.records_from(_resolved(source))
@@ -120,17 +120,22 @@ class Ingester:
         self.close()
 
     @contextmanager
-    def _writing(self) -> Generator[_Session]:
-        """The library locked, its indexes open, and what an interrupted run left under way to them."""
+    def writing(self, encoder: Encoder | None = None) -> Generator[Session]:
+        """The library locked, its indexes open, and what an interrupted run left under way to them.
+
+        `encoder` stands in for the library's own, whose vectors it must give.
+        """
         with WriterLock(self._folder):
             manifest = self._manifest()
             indexes, mended = self._opened(manifest)
             with (
                 closing(indexes),
-                Indexer(self._journal.mark_indexed, self._encoder, indexes) as indexer,
+                Indexer(self._journal.mark_indexed, encoder or self._encoder, indexes) as indexer,
             ):
-                paid = self._encoder if isinstance(self._encoder, RememberingEncoder) else None
-                session = _Session(self._journal, Merger(self._journal, self._chunk), indexer, mended, paid)
+                used = encoder or self._encoder
+                paid = used if isinstance(used, RememberingEncoder) else None
+                merger = Merger(self._journal, self._chunk)
+                session = Session(self._catalog, self._journal, merger, indexer, mended, paid)
                 if paid is None:
                     session.catch_up()
                 yield session
@@ -161,7 +166,10 @@ class Ingester:
         return chunk(paper, self._chunking)
 
 
-class _Session(NamedTuple):
+class Session(NamedTuple):
+    """A library while it is written to."""
+
+    catalog: Catalog
     journal: Journal
     merger: Merger
     indexer: Indexer
@@ -210,7 +218,7 @@ class _Session(NamedTuple):
 class _Reading:
     """One input on its way into the library."""
 
-    def __init__(self, session: _Session, parse: Parse, report: IngestReport, meter: Meter) -> None:
+    def __init__(self, session: Session, parse: Parse, report: IngestReport, meter: Meter) -> None:
         self._session = session
         self._parse = parse
         self._report = report

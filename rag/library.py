@@ -12,7 +12,9 @@ from rag.answers import Answer, Filters, Hit, Turn
 from rag.assemble import (
     Readers,
     examine,
+    export_library,
     holds_library,
+    import_library,
     open_catalog,
     open_ingester,
     open_readers,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from rag.checkup import Check
     from rag.embedding_cache import Estimate
+    from rag.exporting import Exported
     from rag.ingest import IngestReport, Progress
     from rag.interfaces import Vectors
     from rag.pipeline import AnswerStream
@@ -188,6 +191,22 @@ class Library:
         """Make both indexes anew from the catalog with the present settings; how many papers they hold. `tell` as for
         `ingest`."""
         return rebuild_indexes(self.folder, self.settings, progress=progress, tell=tell)
+
+    def export_to(self, path: str | Path, *, progress: Report | None = None) -> Exported:
+        """Write the whole library, with its vectors, to one portable file, which is replaced at once.
+
+        Raises LibraryLocked while another process writes to the library, LibraryError where the file cannot be
+        written or exists and is something else, UsageError for a library without papers.
+        """
+        return export_library(self.folder, self.settings, Path(path), progress=progress)
+
+    def import_from(self, path: str | Path, *, progress: Report | None = None) -> IngestReport:
+        """Take in a portable file: an empty library becomes what was exported, another is added to as by an ingest.
+
+        Nothing is encoded again where the same encoder made the file's vectors; otherwise a notice in the report says
+        so. Raises InputError for a file that is damaged or none of ours, before anything is changed.
+        """
+        return import_library(self.folder, self.settings, Path(path), progress=progress)
 
     def doctor(self) -> list[Check]:
         """What is in order and what is not, each with the command that mends it."""

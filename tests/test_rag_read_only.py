@@ -51,6 +51,12 @@ def test_it_still_answers_searches_and_lists(library):
     assert len(citewise("papers", "--json", library=library).stdout.splitlines()) == 64
 
 
+def test_it_can_be_exported(library, tmp_path):
+    done = citewise("export", str(tmp_path / "x.citewise"), library=library)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("exported 64 papers")
+
+
 @pytest.mark.parametrize("command", [["ingest", "--starter"], ["remove", "bert"], ["rebuild"]])
 def test_writing_to_it_is_one_clear_line(library, command):
     done = citewise(*command, library=library)

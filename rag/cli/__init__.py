@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from rag.cli import asking, reading, upkeep
+from rag.cli import asking, moving, reading, upkeep
 from rag.errors import CitewiseError
 
 _SHARED = ("--library", "--config")
@@ -40,7 +40,7 @@ def group() -> None:
     """
 
 
-for command in (*reading.COMMANDS, *asking.COMMANDS, *upkeep.COMMANDS):
+for command in (*reading.COMMANDS, *asking.COMMANDS, *upkeep.COMMANDS, *moving.COMMANDS):
     group.add_command(command)
 
 
