@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from rag.retrieval import Retriever
     from rag.spending import Tally
     from rag.stores.catalog import Catalog
+    from rag.stores.chroma_server import ServerIndex
     from rag.stores.dense import ChromaIndex
     from rag.stores.lexical import TantivyIndex
     from rag.stores.manifest import Manifest
-    from rag.stores.offload import OffloadedIndex
+    from rag.stores.places import Places
 
     Tell = Callable[[Estimate], object]
 
@@ -46,7 +47,7 @@ class Readers:
 
     generation: int
     manifest: Manifest
-    dense: ChromaIndex
+    dense: ChromaIndex | ServerIndex
     lexical: TantivyIndex
     retriever: Retriever
     pipeline: Pipeline
@@ -136,20 +137,9 @@ def open_readers(
     return Readers(generation, manifest, dense, lexical, retriever, pipeline)
 
 
-def open_dense(folder: Path, manifest: Manifest, settings: Settings) -> ChromaIndex:
-    """The vectors of a library, where its manifest says they are, to be read."""
-    from rag.stores.dense import ChromaIndex
-
-    place, breadth = folder / manifest.folders["dense"], settings.retrieval.search_breadth
-    return ChromaIndex(place, dimension=manifest.dimension, search_breadth=breadth, lazy=True)
-
-
-def open_for_writing(folder: Path, manifest: Manifest, settings: Settings) -> OffloadedIndex:
-    """The vectors of a library for its one writer."""
-    from rag.stores.offload import OffloadedIndex
-
-    place = folder / manifest.folders["dense"]
-    return OffloadedIndex(place, dimension=manifest.dimension, search_breadth=settings.retrieval.search_breadth)
+def open_dense(folder: Path, manifest: Manifest, settings: Settings) -> ChromaIndex | ServerIndex:
+    """The vectors of a library, where its manifest and settings say they are, to be read."""
+    return _places(folder, settings).reader(manifest)
 
 
 def open_lexical(folder: Path, manifest: Manifest) -> TantivyIndex:
@@ -179,7 +169,7 @@ def _reader(encoder: Encoder) -> Encoder:
 
 
 def _retriever(
-    settings: Settings, catalog: Catalog, dense: ChromaIndex, lexical: TantivyIndex, encoder: Encoder
+    settings: Settings, catalog: Catalog, dense: ChromaIndex | ServerIndex, lexical: TantivyIndex, encoder: Encoder
 ) -> Retriever:
     from rag.retrieval import Retriever
 
@@ -271,6 +261,7 @@ def open_ingester(folder: Path, settings: Settings, tell: Tell | None = None) ->
         encoder=writing_encoder(folder, settings, manifest=manifests.read(folder), tell=tell),
         chunking=settings.chunking,
         open_indexes=_opener(folder, settings),
+        dense=settings.dense.kind,
     )
 
 
@@ -290,6 +281,7 @@ def rebuild_indexes(
         chunking=settings.chunking,
         open_indexes=_opener(folder, settings),
         progress=progress,
+        dense=settings.dense.kind,
     )
 
 
@@ -321,16 +313,25 @@ def import_library(
 def examine(folder: Path, settings: Settings) -> list[Check]:
     """Look at a library and its surroundings; see `checkup.doctor`."""
     from rag.checkup import doctor
+    from rag.indexing import Indexes
 
+    places = _places(folder, settings)
     return doctor(
         folder,
         settings,
         load_encoder=lambda manifest: reading_encoder(settings.embedding, manifest),
-        open_indexes=_opener(folder, settings),
+        open_indexes=lambda manifest: Indexes(places.looker(manifest), open_lexical(folder, manifest)),
     )
 
 
 def _opener(folder: Path, settings: Settings) -> Callable[[Manifest], Indexes]:
     from rag.indexing import Indexes
 
-    return lambda manifest: Indexes(open_for_writing(folder, manifest, settings), open_lexical(folder, manifest))
+    places = _places(folder, settings)
+    return lambda manifest: Indexes(places.writer(manifest), open_lexical(folder, manifest))
+
+
+def _places(folder: Path, settings: Settings) -> Places:
+    from rag.stores.places import Places
+
+    return Places(folder, settings.dense, search_breadth=settings.retrieval.search_breadth)

@@ -12,14 +12,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rag.check import Check
-from rag.errors import CitewiseError, LibraryError
+from rag.errors import CitewiseError, LibraryError, LibraryUnavailable
 from rag.indexing import OpenIndexes
 from rag.ingest import CATALOG
 from rag.interfaces import Encoder
 from rag.model_checkup import model_checks
-from rag.settings import Settings
+from rag.settings import DenseSettings, Settings
 from rag.stores import manifest as manifests
 from rag.stores.catalog import Catalog
+from rag.stores.chroma_http import ChromaRefused, ChromaServer
 from rag.stores.lock import holder
 from rag.stores.manifest import Manifest
 from rag.stores.vectors import VectorLog
@@ -41,6 +42,8 @@ def doctor(folder: Path, settings: Settings, *, load_encoder: LoadEncoder, open_
             checks += _guarded("indexes", lambda: _indexes(folder, settings, catalog, load_encoder, open_indexes))
     else:
         checks.append(Check("catalog", ok=True, message=f"no papers in {folder} yet; add some: citewise ingest PATH"))
+    if settings.dense.kind == "chroma-server":
+        checks += _guarded("Chroma server", lambda: _chroma_server(settings.dense))
     return [*checks, *model_checks(settings)]
 
 
@@ -49,7 +52,8 @@ def _guarded(name: str, look: Callable[[], Iterator[Check]]) -> list[Check]:
     try:
         found.extend(look())
     except CitewiseError as error:
-        mends = name == "indexes" and "check its permissions" not in str(error)
+        others = isinstance(error, LibraryUnavailable | ChromaRefused) or "check its permissions" in str(error)
+        mends = name == "indexes" and not others
         found.append(Check(name, ok=False, message=str(error), remedy=_REBUILD if mends else None))
     return found
 
@@ -119,8 +123,9 @@ def _indexes(
     with closing(open_indexes(manifest)) as indexes:
         expected = set(catalog.all_passage_ids())
         yield _agreement("dense index", indexes.dense.ids(), expected)
-        mapped = VectorLog(folder / manifest.folders["dense"], manifest.dimension).read()
-        yield _agreement("mapped vectors", set(mapped.ids if mapped else ()), expected)
+        if manifest.dense == "chroma":
+            mapped = VectorLog(folder / manifest.folders["dense"], manifest.dimension).read()
+            yield _agreement("mapped vectors", set(mapped.ids if mapped else ()), expected)
         yield _agreement("lexical index", indexes.lexical.ids(), expected)
 
 
@@ -141,3 +146,10 @@ def _agreement(name: str, found: set[str], expected: set[str]) -> Check:
         return Check(name, ok=True, message=f"{len(found):,} passages, as in the catalog")
     message = f"{missing:,} passages of the catalog are missing and {extra:,} are not in the catalog"
     return Check(name, ok=False, message=message, remedy=_REBUILD)
+
+
+def _chroma_server(settings: DenseSettings) -> Iterator[Check]:
+    with closing(ChromaServer(settings)) as server:
+        version = server.version()
+        next(server.names(), None)  # which needs the key, the tenant and the database
+        yield Check("Chroma server", ok=True, message=f"{server.url} answers (version {version} of its API)")

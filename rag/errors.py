@@ -9,6 +9,7 @@ CitewiseError                     exit 1: something failed
 ├── LibraryError                  a library on disk cannot be used
 │   ├── LibraryLocked             another process is writing
 │   ├── LibraryMismatch           the indexes were made with other settings: rebuild
+│   ├── LibraryUnavailable        a server that holds a part does not answer: worth another try
 │   └── LibraryDamaged            a part is missing or unreadable: rebuild
 └── ModelError                    a language or embedding model failed
     ├── ModelUnavailable          refused, timed out, overloaded: worth another try
@@ -64,6 +65,10 @@ class LibraryMismatch(LibraryError):
 
 class LibraryDamaged(LibraryError):
     """A part of the library is missing or unreadable and can be rebuilt."""
+
+
+class LibraryUnavailable(LibraryError):
+    """A server that holds a part of the library does not answer; another try may work."""
 
 
 class ModelError(CitewiseError):

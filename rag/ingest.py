@@ -39,16 +39,24 @@ _MENDED = "an index was damaged, as by a killed process: both were made anew fro
 class Ingester:
     """Writes to the library in a folder, which is made at the first ingest. One call at a time.
 
-    `open_indexes` opens both indexes where the manifest says they are.
+    `open_indexes` opens both indexes where the manifest says they are; `dense` says where it keeps the vectors of a new
+    library (the `kind` of `DenseSettings`).
     """
 
     def __init__(
-        self, folder: Path, *, encoder: Encoder, chunking: ChunkingSettings, open_indexes: OpenIndexes
+        self,
+        folder: Path,
+        *,
+        encoder: Encoder,
+        chunking: ChunkingSettings,
+        open_indexes: OpenIndexes,
+        dense: str = "chroma",
     ) -> None:
         self._folder = folder
         self._encoder = encoder
         self._chunking = chunking
         self._open_indexes = open_indexes
+        self._dense = dense
         self._catalog = Catalog(folder / CATALOG)
         self._journal = Journal(self._catalog.database)
 
@@ -148,7 +156,9 @@ class Ingester:
         try:
             return self._open_indexes(manifest), None
         except LibraryDamaged:
-            mended = Refill(self._encoder, self._chunking, self._open_indexes).run(self._folder, self._catalog)
+            mended = Refill(self._encoder, self._chunking, self._open_indexes, dense=self._dense).run(
+                self._folder, self._catalog
+            )
             return self._open_indexes(mended), mended
 
     def _manifest(self) -> Manifest:
@@ -156,7 +166,7 @@ class Ingester:
         if manifest is None:
             if self._catalog.count():
                 raise LibraryDamaged(f"{self._folder / manifests.NAME} is missing: run `citewise rebuild`")
-            manifest = Manifest.new(self._encoder, self._chunking)
+            manifest = Manifest.new(self._encoder, self._chunking, self._dense)
             manifests.write(self._folder, manifest)
         manifest.check(self._encoder, self._chunking)
         manifests.sweep(self._folder, manifest)

@@ -26,8 +26,11 @@ def rebuild(
     chunking: ChunkingSettings,
     open_indexes: OpenIndexes,
     progress: Callable[[Progress], None] | None = None,
+    dense: str = "chroma",
 ) -> int:
     """Make both indexes anew with this encoder and chunking; the number of papers they hold.
+
+    `dense` says where `open_indexes` keeps the vectors (the `kind` of `DenseSettings`).
 
     Readers go on with the old indexes meanwhile; an interruption leaves those as they were. Raises UsageError where
     there is no library, LibraryLocked while another process writes.
@@ -35,5 +38,5 @@ def rebuild(
     if not (folder / CATALOG).is_file():
         raise UsageError(f"no library at {folder}; make one with: citewise ingest PATH")
     with WriterLock(folder), closing(Catalog(folder / CATALOG)) as catalog:
-        Refill(encoder, chunking, open_indexes, progress).run(folder, catalog)
+        Refill(encoder, chunking, open_indexes, progress, dense).run(folder, catalog)
         return catalog.count()

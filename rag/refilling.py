@@ -34,6 +34,7 @@ class Refill:
     chunking: ChunkingSettings
     open_indexes: OpenIndexes
     progress: Callable[[Progress], None] | None = None
+    dense: str = "chroma"
 
     def run(self, folder: Path, catalog: Catalog) -> Manifest:
         """Make the indexes of the library in `folder`; its new manifest. Only for the holder of the writer lock.
@@ -43,7 +44,7 @@ class Refill:
         """
         if isinstance(self.encoder, RememberingEncoder):
             self.encoder.afford(_texts(catalog, self.chunking))
-        manifest = _beside(folder, Manifest.new(self.encoder, self.chunking))
+        manifest = _beside(folder, Manifest.new(self.encoder, self.chunking, self.dense))
         work = _Work(catalog, self.chunking, self.progress)
         try:
             with (
@@ -112,7 +113,9 @@ def _beside(folder: Path, manifest: Manifest) -> Manifest:
     while any((folder / f"{name}-{number}").exists() for name in ("chroma", "lexical")):
         number += 1
     folders = {"dense": f"chroma-{number}", "lexical": f"lexical-{number}"}
-    return replace(manifest, folders=folders, created=old.created if old else manifest.created)
+    if old is None:
+        return replace(manifest, folders=folders)
+    return replace(manifest, folders=folders, created=old.created, id=old.id or manifest.id)
 
 
 def _drop(folder: Path, manifest: Manifest) -> None:

@@ -36,6 +36,21 @@ class EmbeddingSettings(Section):
     max_cost: float | None = Field(default=None, ge=0.0)
 
 
+class DenseSettings(Section):
+    """Where the vectors are kept. `chroma` keeps them in the library's folder, `chroma-server` on a Chroma server
+    (`chroma run`), a Chroma cluster or Chroma Cloud. A token comes from CHROMA_API_KEY in the environment only; it is
+    sent in the header `x-chroma-token`, or as `Authorization: Bearer`."""
+
+    kind: Literal["chroma", "chroma-server"] = "chroma"
+    url: str = Field(default="http://127.0.0.1:8000", pattern=r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$")
+    tenant: str = Field(default="default_tenant", min_length=1)
+    database: str = Field(default="default_database", min_length=3)
+    auth_header: Literal["x-chroma-token", "authorization"] = "x-chroma-token"
+    timeout: float = Field(default=30.0, gt=0, description="seconds a request may take")
+    retries: int = Field(default=3, ge=0, le=10, description="after a failed connection, a timeout, or 429 and 5xx")
+    batch_size: int = Field(default=2000, ge=1, le=50_000, description="records a request; Chroma Cloud allows 300")
+
+
 class ChunkingSettings(Section):
     """Passage size in cl100k tokens, and how many sentences two neighbouring passages share."""
 
@@ -114,6 +129,7 @@ class Settings(Section):
 
     library: Path | None = None
     embedding: EmbeddingSettings = EmbeddingSettings()
+    dense: DenseSettings = DenseSettings()
     chunking: ChunkingSettings = ChunkingSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     rerank: RerankSettings = RerankSettings()

@@ -15,6 +15,7 @@ from tests.browsing import browser, empty_url, hostile_url, locked_url, own_url,
 
 # Fixtures of the page's tests.
 __all__ = ["browser", "empty_url", "hostile_url", "locked_url", "own_url", "starter_url", "visit"]
+from tests import chroma
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +28,7 @@ def shared() -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "CITEWISE_LIBRARY"):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "CITEWISE_LIBRARY", "CHROMA_API_KEY"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -49,3 +50,15 @@ def starter(starter_folder: Path) -> Iterator[Library]:
 @pytest.fixture
 def starter_copy(starter_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(starter_folder, tmp_path / "library"))
+
+
+@pytest.fixture(scope="session")
+def _chroma_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with chroma.running(tmp_path_factory.mktemp("chroma-server")) as url:
+        yield url
+
+
+@pytest.fixture
+def chroma_url(socket_enabled: None, request: pytest.FixtureRequest) -> str:
+    """The address of a Chroma server on loopback; one for the whole run, started when first needed."""
+    return request.getfixturevalue("_chroma_run")

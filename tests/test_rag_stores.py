@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import random
 import re
 import signal
@@ -13,6 +14,7 @@ import textwrap
 import threading
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,9 @@ from hypothesis import strategies as st
 
 from rag.errors import LibraryDamaged, LibraryError, LibraryLocked, LibraryMismatch
 from rag.papers import Passage
+from rag.settings import DenseSettings
+from rag.stores.chroma_http import ChromaServer
+from rag.stores.chroma_server import ServerIndex
 from rag.stores.dense import ChromaIndex
 from rag.stores.exact import ExactSearch
 from rag.stores.lexical import TantivyIndex
@@ -70,6 +75,21 @@ class Dense:
         self.index.delete(ids)
 
 
+class Server(Dense):
+    """The dense index on a Chroma server."""
+
+    kind = "server"
+
+    def __init__(self, folder, **options):
+        self.index = on_server(folder, **({"make": True} | options))
+
+
+def on_server(folder, *, dimension=DIMENSION, batch_size=2000, **options):
+    settings = DenseSettings(kind="chroma-server", url=os.environ[URL], batch_size=batch_size)
+    name = f"test-{hashlib.sha256(str(folder).encode()).hexdigest()[:32]}"
+    return ServerIndex(ChromaServer(settings), name, dimension=dimension, **options)
+
+
 class Lexical:
     """The lexical index, driven with texts."""
 
@@ -90,11 +110,16 @@ class Lexical:
         self.index.commit()
 
 
-KINDS = {"dense": Dense, "lexical": Lexical}
+KINDS = {"dense": Dense, "server": Server, "lexical": Lexical}
+URL = "CITEWISE_TEST_CHROMA"
+LOCAL = ["dense", "lexical"]
+ON_SERVER = pytest.param("server", marks=pytest.mark.loopback)
 
 
-@pytest.fixture(params=KINDS)
-def kind(request):
+@pytest.fixture(params=["dense", ON_SERVER, "lexical"])
+def kind(request, monkeypatch):
+    if request.param == "server":
+        monkeypatch.setenv(URL, request.getfixturevalue("chroma_url"))
     return KINDS[request.param]
 
 
@@ -153,8 +178,8 @@ def test_adding_an_id_again_replaces_it(opened):
 
 
 def test_of_an_id_given_twice_the_last_counts(kind, tmp_path):
-    if kind is Dense:
-        index = ChromaIndex(tmp_path, dimension=DIMENSION)
+    if issubclass(kind, Dense):
+        index = kind(tmp_path).index
         index.upsert(["a", "a"], np.array([vector("whales"), vector("birds")]))
         assert index.search(vector("birds"), 1)[0][1] == pytest.approx(1.0, abs=1e-5)
     else:
@@ -202,7 +227,7 @@ def test_filtered_search_is_the_unfiltered_one_without_the_others(opened, allowe
     opened.put({f"p{n}#0": "water " + " ".join(chance.choices(words, k=8)) for n in range(size)})
     only = [f"p{n}#0" for n in chance.sample(range(size), allowed)]
     question = "water alpha beta gamma"
-    if opened.kind == "dense":
+    if isinstance(opened, Dense):
         everything = opened.index.vectors([f"p{n}#0" for n in range(size)])
         expected = ExactSearch.of(everything).search(vector(question), 20, only=only)
         search_until_exact(opened, question, only)
@@ -227,7 +252,7 @@ def search_until_exact(driver, question, only):
 def test_filtered_search_sees_what_is_written_after_it(opened):
     opened.put({f"p{n}#0": f"water number {n}" for n in range(500)})
     everyone = [f"p{n}#0" for n in range(500)]
-    if opened.kind == "dense":
+    if isinstance(opened, Dense):
         search_until_exact(opened, "whales water", everyone)
     opened.put({"p7#0": "whales sing"})
     opened.remove(["p8#0"])
@@ -305,6 +330,7 @@ def test_searches_go_on_while_one_thread_writes_and_reopens(opened):
     assert opened.index.count() == len(TEXTS) + 500
 
 
+@pytest.mark.parametrize("kind", LOCAL, indirect=True)
 def test_damaged_folder_is_named_with_the_command_that_mends_it(kind, tmp_path):
     driver = kind(tmp_path)
     driver.put({f"p{n}#0": f"water {n}" for n in range(1200)})
@@ -363,8 +389,17 @@ def check_kill(kind, folder, delay):
 # The dense index alone.
 
 
-def test_vectors_of_another_dimension_are_refused(tmp_path):
-    index = ChromaIndex(tmp_path, dimension=DIMENSION)
+@pytest.fixture(params=["embedded", ON_SERVER])
+def dense(request, monkeypatch):
+    """Opens a dense index: (folder, *, dimension, search_breadth)."""
+    if request.param == "embedded":
+        return ChromaIndex
+    monkeypatch.setenv(URL, request.getfixturevalue("chroma_url"))
+    return partial(on_server, make=True)
+
+
+def test_vectors_of_another_dimension_are_refused(dense, tmp_path):
+    index = dense(tmp_path, dimension=DIMENSION)
     index.upsert(["a"], vector("whales").reshape(1, -1))
     with pytest.raises(LibraryMismatch, match="16 dimensions"):
         index.upsert(["b"], np.zeros((1, 16), dtype=np.float32))
@@ -372,11 +407,11 @@ def test_vectors_of_another_dimension_are_refused(tmp_path):
         index.search(np.zeros(16, dtype=np.float32), 1)
     index.close()
     with pytest.raises(LibraryMismatch, match="citewise rebuild"):
-        ChromaIndex(tmp_path, dimension=16)
+        dense(tmp_path, dimension=16)
 
 
-def test_vectors_come_back_as_they_were_given(tmp_path):
-    index = ChromaIndex(tmp_path, dimension=DIMENSION)
+def test_vectors_come_back_as_they_were_given(dense, tmp_path):
+    index = dense(tmp_path, dimension=DIMENSION)
     index.upsert(["a", "b"], np.array([vector("whales"), vector("birds")]))
     vectors = index.vectors(["b", "nobody", "b"])
     assert list(vectors) == ["b"]
@@ -385,8 +420,8 @@ def test_vectors_come_back_as_they_were_given(tmp_path):
     index.close()
 
 
-def test_text_without_a_vector_is_stored_and_like_nothing(tmp_path):
-    index = ChromaIndex(tmp_path, dimension=DIMENSION)
+def test_text_without_a_vector_is_stored_and_like_nothing(dense, tmp_path):
+    index = dense(tmp_path, dimension=DIMENSION)
     index.upsert(["empty", "a"], np.array([np.zeros(DIMENSION, dtype=np.float32), vector("whales")]))
     assert index.search(vector("whales"), 2) == [
         ("a", pytest.approx(1.0, abs=1e-5)),
@@ -397,8 +432,8 @@ def test_text_without_a_vector_is_stored_and_like_nothing(tmp_path):
     index.close()
 
 
-def test_scores_are_cosines(tmp_path):
-    index = ChromaIndex(tmp_path, dimension=DIMENSION)
+def test_scores_are_cosines(dense, tmp_path):
+    index = dense(tmp_path, dimension=DIMENSION)
     index.upsert(list(TEXTS), np.array([vector(text) for text in TEXTS.values()]))
     question = vector("whales near water")
     for passage_id, score in index.search(question, 4):
@@ -406,20 +441,36 @@ def test_scores_are_cosines(tmp_path):
     index.close()
 
 
-def test_search_breadth_of_an_existing_index_can_be_changed(tmp_path):
+@pytest.mark.parametrize("dense", ["embedded"], indirect=True)  # a running server keeps to the first one
+def test_search_breadth_of_an_existing_index_can_be_changed(dense, tmp_path):
     rows = np.random.default_rng(1).standard_normal((3050, 128)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     rows, questions = rows[:3000], rows[3000:]
     exact = [{str(n) for n in np.argsort(-(rows @ question))[:10]} for question in questions]
     recall = {}
     for breadth in (10, 1000):
-        index = ChromaIndex(tmp_path, dimension=128, search_breadth=breadth)
+        index = dense(tmp_path, dimension=128, search_breadth=breadth)
         if not index.count():
             index.upsert([str(n) for n in range(len(rows))], rows)
         hits = [{hit for hit, _ in index.search(question, 10)} for question in questions]
         index.close()
         recall[breadth] = np.mean([len(got & best) / 10 for got, best in zip(hits, exact, strict=True)])
     assert recall[10] < 0.9 < 0.99 <= recall[1000]
+
+
+@pytest.mark.parametrize(("breadth", "least", "most"), [(10, 0.0, 0.9), (1000, 0.99, 1.0)])
+def test_search_breadth_is_what_finds_the_nearest(dense, tmp_path, breadth, least, most):
+    rows = np.random.default_rng(1).standard_normal((3050, 128)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows, questions = rows[:3000], rows[3000:]
+    index = dense(tmp_path, dimension=128, search_breadth=breadth)
+    index.upsert([str(n) for n in range(len(rows))], rows)
+    recalls = [
+        len({hit for hit, _ in index.search(question, 10)} & {str(n) for n in np.argsort(-(rows @ question))[:10]}) / 10
+        for question in questions
+    ]
+    index.close()
+    assert least <= np.mean(recalls) <= most
 
 
 @given(st.integers(1, 40), st.integers(1, 30), st.integers(0, 2**32 - 1))

@@ -16,8 +16,8 @@ def export(path: str, folder: str | None, configs: tuple[str, ...]) -> None:
     """Write the library with its vectors to one portable file."""
     from rag.cli.terminal import progress_bar
 
-    with open_with(folder, configs) as library, progress_bar() as progress:
-        written = library.export_to(path, progress=progress)
+    with open_with(folder, configs) as library, progress_bar() as bar:
+        written = library.export_to(path, progress=bar.show)
     papers = f"{written.papers:,} paper{'' if written.papers == 1 else 's'}"
     click.echo(f"exported {papers} to {written.path} ({written.bytes / 1e6:,.1f} MB)")
 
@@ -31,8 +31,8 @@ def import_(path: str, as_json: bool, folder: str | None, configs: tuple[str, ..
     from rag.cli.terminal import progress_bar, show_report
 
     with open_with(folder, configs) as library:
-        with progress_bar(enabled=not as_json) as progress:
-            report = library.import_from(path, progress=progress)
+        with progress_bar(enabled=not as_json) as bar:
+            report = library.import_from(path, progress=bar.show)
         if as_json:
             click.echo(json.dumps(report.as_json(), ensure_ascii=False))
         else:

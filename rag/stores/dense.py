@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rag.errors import LibraryError, LibraryMismatch
 from rag.stores.chroma import Scored, Session, access, explained
 from rag.stores.exact import ExactSearch
-from rag.stores.vectors import VectorLog
+from rag.stores.vectors import VectorLog, check_vectors
 
 if TYPE_CHECKING:
     from rag.interfaces import Vectors
@@ -65,7 +65,7 @@ class ChromaIndex:
 
     def upsert(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Add or replace vectors, float32 (len(ids), dimension); of an id given twice the last one counts."""
-        self._check(vectors, len(ids))
+        check_vectors(vectors, len(ids), self._dimension)
         last = {passage_id: row for row, passage_id in enumerate(ids)}
         unique, rows = list(last), list(last.values())
 
@@ -87,7 +87,7 @@ class ChromaIndex:
 
     def search(self, vector: Vectors, k: int, *, only: Sequence[str] | None = None) -> list[Scored]:
         """At most k (passage id, cosine), best first; `only` restricts to those ids, unknown ones ignored."""
-        self._check(vector.reshape(1, -1), 1)
+        check_vectors(vector.reshape(1, -1), 1, self._dimension)
         if k < 1 or (only is not None and not only):
             return []
         exact = self._all()
@@ -247,14 +247,3 @@ class ChromaIndex:
         # Called before and after a write, so that a reading of all vectors that overlaps it is thrown away.
         self._writes += 1
         self._exact, self._looked = None, False
-
-    def _check(self, vectors: Vectors, rows: int) -> None:
-        import numpy as np
-
-        if vectors.shape != (rows, self._dimension):
-            raise LibraryMismatch(
-                f"vectors of {vectors.shape[-1]} dimensions do not fit an index of {self._dimension};"
-                " run: citewise rebuild"
-            )
-        if not np.isfinite(vectors).all():
-            raise ValueError("a vector holds NaN or infinity")

@@ -7,10 +7,11 @@ import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from rag.errors import LibraryDamaged, LibraryError, LibraryMismatch
 from rag.interfaces import Encoder
@@ -33,9 +34,13 @@ class Manifest:
     generation: int
     folders: Mapping[str, str]
     """The present folders of the indexes ("dense", "lexical"), relative to the library."""
+    dense: str = "chroma"
+    """Where the vectors are: the `kind` of `DenseSettings`."""
+    id: str = ""
+    """Tells libraries apart on a server that several share; empty in those made before there were servers."""
 
     @classmethod
-    def new(cls, encoder: Encoder, chunking: ChunkingSettings) -> Manifest:
+    def new(cls, encoder: Encoder, chunking: ChunkingSettings, dense: str = "chroma") -> Manifest:
         """The manifest of an empty library made with these."""
         return cls(
             format=FORMAT,
@@ -46,6 +51,8 @@ class Manifest:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             generation=0,
             folders={"dense": "chroma", "lexical": "lexical"},
+            dense=dense,
+            id=uuid4().hex[:16],
         )
 
     def check(self, encoder: Encoder, chunking: ChunkingSettings) -> None:
@@ -76,12 +83,14 @@ def read(folder: Path) -> Manifest | None:
     path = folder / NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        known: dict[str, Any] = {name: content[name] for name in Manifest.__slots__}
+        known: dict[str, Any] = {item.name: content.get(item.name, item.default) for item in fields(Manifest)}
+        if MISSING in known.values():
+            raise ValueError("a value is missing")
     except FileNotFoundError:
         return None
     except OSError as error:
         raise LibraryError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise LibraryDamaged(f"{path} is damaged: run `citewise rebuild` to make the indexes anew") from error
     if known["format"] > FORMAT:
         raise LibraryError(

@@ -11,12 +11,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from rag.errors import LibraryMismatch
 from rag.stores.exact import scaled
 
 if TYPE_CHECKING:
     from rag.interfaces import Vectors
 
 _ROWS, _LINES = "vectors.f32", "vectors.jsonl"
+
+
+def check_vectors(vectors: Vectors, rows: int, dimension: int) -> None:
+    """Raise LibraryMismatch for another shape than (rows, dimension), ValueError for what is not a number."""
+    import numpy as np
+
+    if vectors.shape != (rows, dimension):
+        raise LibraryMismatch(
+            f"vectors of {vectors.shape[-1]} dimensions do not fit an index of {dimension}; run: citewise rebuild"
+        )
+    if not np.isfinite(vectors).all():
+        raise ValueError("a vector holds NaN or infinity")
 
 
 class Stored(NamedTuple):

@@ -1,0 +1,92 @@
+"""Where a library's vectors are kept, by its settings and manifest: in its folder or on a Chroma server."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag.errors import LibraryError, LibraryMismatch
+from rag.settings import DenseSettings
+from rag.stores import manifest as manifests
+from rag.stores.manifest import Manifest
+
+if TYPE_CHECKING:
+    from rag.interfaces import DenseIndex
+    from rag.stores.chroma_server import ServerIndex
+    from rag.stores.dense import ChromaIndex
+
+
+class Places:
+    """Opens the dense index of the library in a folder. Raises LibraryMismatch when the settings name another kind of
+    place than the one that the manifest says it was made in."""
+
+    def __init__(self, folder: Path, settings: DenseSettings, *, search_breadth: int) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._breadth = search_breadth
+
+    def reader(self, manifest: Manifest) -> ChromaIndex | ServerIndex:
+        """To be read; nothing is opened before it is needed."""
+        self._check(manifest)
+        if manifest.dense == "chroma-server":
+            return self._on_server(manifest, lazy=True)
+        from rag.stores.dense import ChromaIndex
+
+        place = self._folder / manifest.folders["dense"]
+        return ChromaIndex(place, dimension=manifest.dimension, search_breadth=self._breadth, lazy=True)
+
+    def writer(self, manifest: Manifest) -> DenseIndex:
+        """For the holder of the writer lock."""
+        self._check(manifest)
+        if manifest.dense == "chroma-server":
+            return self._swept(manifest)
+        from rag.stores.offload import OffloadedIndex
+
+        place = self._folder / manifest.folders["dense"]
+        return OffloadedIndex(place, dimension=manifest.dimension, search_breadth=self._breadth)
+
+    def looker(self, manifest: Manifest) -> DenseIndex:
+        """To be looked over: as the writer opens it, but without a change to what others may be writing."""
+        return self.reader(manifest) if manifest.dense == "chroma-server" else self.writer(manifest)
+
+    def _swept(self, manifest: Manifest) -> ServerIndex:
+        """After what earlier writers left there was deleted; so a rebuild starts with an empty collection."""
+        from rag.stores.chroma_http import ChromaServer
+        from rag.stores.chroma_server import sweep
+
+        try:
+            current = manifests.read(self._folder)
+        except LibraryError:  # damaged: that is what a rebuild is for
+            current = None
+        present = {_name(current)} if current else set[str]()
+        with closing(ChromaServer(self._settings)) as server:
+            sweep(server, _name(manifest).rpartition("-")[0], keep=present)
+        return self._on_server(manifest, make=_name(manifest) not in present or manifest.generation == 0)
+
+    def _on_server(self, manifest: Manifest, *, make: bool = False, lazy: bool = False) -> ServerIndex:
+        from rag.stores.chroma_http import ChromaServer
+        from rag.stores.chroma_server import ServerIndex
+
+        return ServerIndex(
+            ChromaServer(self._settings),
+            _name(manifest),
+            dimension=manifest.dimension,
+            fingerprint=manifest.fingerprint,
+            search_breadth=self._breadth,
+            make=make,
+            lazy=lazy,
+        )
+
+    def _check(self, manifest: Manifest) -> None:
+        if manifest.dense != self._settings.kind:
+            raise LibraryMismatch(
+                f"the vectors of the library at {self._folder} are kept by {manifest.dense}, and the settings say"
+                f" {self._settings.kind}: run `citewise rebuild`, or use the settings they were made with"
+            )
+
+
+def _name(manifest: Manifest) -> str:
+    """The collection of a library: its id, which no other has, and a number that a rebuild counts up."""
+    _, _, number = manifest.folders["dense"].partition("-")
+    return f"citewise-{manifest.id}-{number or 1}"
