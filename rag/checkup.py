@@ -151,5 +151,9 @@ def _agreement(name: str, found: set[str], expected: set[str]) -> Check:
 def _chroma_server(settings: DenseSettings) -> Iterator[Check]:
     with closing(ChromaServer(settings)) as server:
         version = server.version()
-        next(server.names(), None)  # which needs the key, the tenant and the database
-        yield Check("Chroma server", ok=True, message=f"{server.url} answers (version {version} of its API)")
+        first = next(server.names(), None)  # which needs the key, the tenant and the database
+        collection = server.collection(first) if first else None
+        message = f"{server.url} answers (version {version} of its API)"
+        if collection and server.offers_search(collection):
+            message += "; its Search API is not used: words are searched here"
+        yield Check("Chroma server", ok=True, message=message)

@@ -249,11 +249,21 @@ def test_a_database_that_does_not_exist_is_named(chroma_url, tmp_path):
         library.ingest([starter_path()])
 
 
+def test_a_single_node_has_no_search_api_and_an_answer_to_it_is_one(chroma_url):
+    index_of(chroma_url, "test-search-api")
+    server = ChromaServer(DenseSettings(**dense(chroma_url)))
+    collection = server.collection("test-search-api")
+    assert collection
+    assert not server.offers_search(collection)
+    with scripted((200, b'{"ids":[]}')) as (url, _):
+        assert ChromaServer(DenseSettings(**dense(url))).offers_search(collection)
+
+
 # The connection, against a server that misbehaves.
 
 
 @contextmanager
-def scripted(*replies: tuple[int, bytes] | float) -> Iterator[tuple[str, list[dict[str, str]]]]:
+def scripted(*replies: tuple[int, bytes] | float, pause: float = 0.0) -> Iterator[tuple[str, list[dict[str, str]]]]:
     """A server that gives these replies in turn, the last for ever; a number is seconds of silence."""
     left = list(replies)
     headers: list[dict[str, str]] = []
@@ -265,11 +275,14 @@ def scripted(*replies: tuple[int, bytes] | float) -> Iterator[tuple[str, list[di
             if isinstance(reply, float):
                 time.sleep(reply)
                 return
+            time.sleep(pause)
             status, body = reply
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        do_POST = do_GET
 
         def log_message(self, *_: object) -> None:
             pass
@@ -316,6 +329,21 @@ def test_a_server_that_is_not_there_is_one_clear_line():
     with pytest.raises(LibraryUnavailable, match=r"does not answer .*start it, or correct") as raised:
         version(url, retries=0)
     assert "\n" not in str(raised.value)
+
+
+def test_closing_lets_a_call_under_way_finish_and_refuses_the_next():
+    with scripted((200, b'"1.0.0"'), pause=0.5) as (url, asked):
+        server = ChromaServer(DenseSettings(**dense(url)))
+        found: list[str] = []
+        caller = threading.Thread(target=lambda: found.append(server.version()))
+        caller.start()
+        while not asked:
+            time.sleep(0.01)
+        server.close()
+        caller.join()
+        assert found == ["1.0.0"]
+        with pytest.raises(LibraryError, match="closed"):
+            server.version()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -54,6 +55,9 @@ class ChromaServer:
         self.url = settings.url.rstrip("/")
         self.batch = settings.batch_size
         self._retries = settings.retries
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._closed = False
         self._database = f"tenants/{quote(settings.tenant, safe='')}/databases/{quote(settings.database, safe='')}"
         self._client = httpx.Client(
             base_url=f"{self.url}/api/v2/",
@@ -103,11 +107,37 @@ class ChromaServer:
         """How many records a collection holds."""
         return int(self._call("GET", f"{self._database}/collections/{collection.id}/count"))
 
+    def offers_search(self, collection: Collection) -> bool:
+        """Whether there is the Search API, which can rank by words too; a single node has none."""
+        try:
+            self.ask(collection, "search", {"searches": []})
+        except ChromaRefused as error:
+            return error.status != 501
+        return True
+
     def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
+        """Close the connections once the calls under way are done."""
+        with self._lock:
+            self._closed = True
+            idle = not self._calls
+        if idle:
+            self._client.close()
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
+        with self._lock:
+            if self._closed:
+                raise LibraryError(f"the connection to {self.url} is closed")
+            self._calls += 1
+        try:
+            return self._tried(method, path, body)
+        finally:
+            with self._lock:
+                self._calls -= 1
+                last = self._closed and not self._calls
+            if last:
+                self._client.close()
+
+    def _tried(self, method: str, path: str, body: Any) -> Any:
         import httpx
         import orjson
 
