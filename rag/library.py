@@ -192,6 +192,13 @@ class Library:
         `ingest`."""
         return rebuild_indexes(self.folder, self.settings, progress=progress, tell=tell)
 
+    def check_ready(self) -> None:
+        """Raise CitewiseError unless questions can be answered now; a library without papers is ready to take some."""
+        if self.count():
+            readers = self._current()
+            if self.settings.dense.kind == "chroma-server":
+                readers.dense.count()
+
     def export_to(self, path: str | Path, *, progress: Report | None = None) -> Exported:
         """Write the whole library, with its vectors, to one portable file, which is replaced at once.
 

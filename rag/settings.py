@@ -117,11 +117,12 @@ class LLMSettings(Section):
 
 
 class ChatSettings(Section):
-    """Where the chat page listens."""
+    """Where the chat page listens, and whether it logs each request as a JSON object on standard error."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=7860, ge=0, le=65535)
     max_upload_mb: int = Field(default=200, ge=1)
+    json_logs: bool = False
 
 
 class Settings(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import click
@@ -36,7 +37,10 @@ def chat(
             click.echo("No papers yet: adding the starter library (64 landmark papers, in our own words).")
             library.ingest([path()])
         from ui.page import serve
+        from ui.request_log import log_as_json
 
+        if library.settings.chat.json_logs:
+            log_as_json(sys.stderr)
         page = serve(library, port=library.settings.chat.port if port is None else port, browser=browser, mcp=mcp)
         click.echo(f"Citewise is open at {page.local_url} (Ctrl-C stops it).")
         if mcp:

@@ -12,7 +12,9 @@ from ui import render
 from ui.endpoints import Endpoints
 from ui.exchange import Talk
 from ui.handlers import Handlers, told
+from ui.health import Health
 from ui.looks import looks
+from ui.request_log import RequestLog
 from ui.server import SafeHeaders, credentials, is_loopback
 from ui.sign_in import SignIn
 
@@ -65,10 +67,12 @@ def serve(library: Library, *, port: int, browser: bool = False, mcp: bool = Fal
 
 
 def _application(library: Library, auth: tuple[str, str] | None, *, mcp: bool) -> dict[str, Any]:
-    """What is laid around Gradio's application: the safe headers and, where wanted, the tools for agents."""
+    """What is laid around Gradio's application: safe headers, health and, where wanted, a log and tools for agents."""
     from starlette.middleware import Middleware
 
-    layers = [Middleware(SafeHeaders, local=auth is None), *([Middleware(SignIn)] if auth else [])]
+    logged = [Middleware(RequestLog)] if library.settings.chat.json_logs else []
+    layers = [*logged, Middleware(SafeHeaders, local=auth is None), Middleware(Health, library=library)]
+    layers += [Middleware(SignIn)] if auth else []
     if not mcp:
         return {"middleware": layers}
     from ui.agents import Tools, lifespan, tools_server
