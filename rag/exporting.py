@@ -16,7 +16,7 @@ from rag.errors import LibraryError
 from rag.indexing import Progress
 from rag.interfaces import DenseIndex
 from rag.papers import Paper, Passage
-from rag.stores import archive
+from rag.stores import archive_writer
 from rag.stores.archive import ArchivedPaper, ArchivedPassage, ArchivedRecord, Description
 from rag.stores.catalog import Catalog
 from rag.stores.journal import Journal
@@ -61,7 +61,7 @@ class Export:
         """Write the library to a file, whole or not at all. Raises LibraryError where that fails."""
         with self._unchanging():
             generation = self._catalog.generation()
-            written = archive.write(path, self._description(), self._papers(), self._vectors())
+            written = archive_writer.write(path, self._description(), self._papers(), self._vectors())
             if self._catalog.generation() != generation:
                 raise LibraryError(f"the library in {self._folder} was changed meanwhile: run this again")
         return Exported(path, path.stat().st_size, written.papers, written.passages)

@@ -17,7 +17,8 @@ from rag.interfaces import Encoder, Side
 from rag.merging import Outcome, Reading, SourceState
 from rag.settings import ChunkingSettings
 from rag.sketches import Keymaker
-from rag.stores.archive import Archive, ArchivedPaper, Batch, Description
+from rag.stores.archive import ArchivedPaper, Batch, Description
+from rag.stores.archive_reader import Archive
 from rag.stores.drafts import Draft, IndexJob, StoredRecord
 from rag.stores.journal import Journal
 

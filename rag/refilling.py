@@ -110,7 +110,8 @@ def _beside(folder: Path, manifest: Manifest) -> Manifest:
         old = None
     manifests.sweep(folder, old)
     number = 2
-    while any((folder / f"{name}-{number}").exists() for name in ("chroma", "lexical")):
+    used = set(old.folders.values()) if old else set[str]()  # which need not be here: a server may hold the vectors
+    while any(f"{name}-{number}" in used or (folder / f"{name}-{number}").exists() for name in ("chroma", "lexical")):
         number += 1
     folders = {"dense": f"chroma-{number}", "lexical": f"lexical-{number}"}
     if old is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -143,6 +144,18 @@ def test_a_rebuild_that_failed_is_begun_from_nothing(chroma_url, tmp_path):
         half = ServerIndex(ChromaServer(DenseSettings(**dense(chroma_url))), f"{first[:-1]}2", dimension=384, make=True)
         half.upsert(["left over#0"], np.ones((1, 384), dtype=np.float32))
         library.rebuild()
+        assert troubles(library) == []
+
+
+def test_a_rebuild_where_the_index_folders_are_missing_takes_another_collection(chroma_url, tmp_path):
+    with on_server(tmp_path / "l", chroma_url) as library:
+        library.ingest([write(tmp_path / "a.jsonl", [record(at, id=f"p{at}") for at in range(5)])])
+        library.rebuild()
+    before = set(collections(chroma_url, tmp_path / "l"))
+    shutil.rmtree(tmp_path / "l" / "lexical-2")
+    with on_server(tmp_path / "l", chroma_url) as library:
+        library.rebuild()
+        assert set(collections(chroma_url, tmp_path / "l")) - before != set()
         assert troubles(library) == []
 
 

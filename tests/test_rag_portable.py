@@ -20,8 +20,9 @@ from rag.errors import InputError, LibraryError, LibraryLocked, LibraryMismatch,
 from rag.exporting import Export
 from rag.importing import Import
 from rag.ingest import CATALOG
-from rag.stores import archive, manifest
-from rag.stores.archive import Archive, ArchivedPaper, ArchivedPassage, ArchivedRecord
+from rag.stores import archive, archive_writer, manifest
+from rag.stores.archive import ArchivedPaper, ArchivedPassage, ArchivedRecord
+from rag.stores.archive_reader import Archive
 from rag.stores.catalog import Catalog
 from rag.stores.lock import WriterLock
 from rag.stores.sealing import UNSEALED, replacing, seal
@@ -211,12 +212,12 @@ def test_a_library_is_not_touched_by_a_damaged_file(exported, tmp_path):
     assert whole(library) == before
 
 
-def sealed(path: Path, parts: dict[str, bytes]) -> Path:
+def sealed(path: Path, parts: dict[str, bytes], *, pack: tuple[str, ...] = ("papers.jsonl",)) -> Path:
     """An archive as an attacker makes it: any parts, with a hash that fits."""
     with replacing(path) as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
+        with zipfile.ZipFile(file, "w") as made:
             for name, content in parts.items():
-                made.writestr(name, content)
+                made.writestr(name, content, zipfile.ZIP_DEFLATED if name in pack else zipfile.ZIP_STORED)
             made.comment = UNSEALED
         seal(file)
     return path
@@ -323,6 +324,13 @@ def test_a_forged_file_is_one_clear_line_and_changes_nothing(exported, tmp_path,
     assert not (tmp_path / "library" / CATALOG).exists()
 
 
+def test_vectors_that_unpack_to_more_than_the_file_are_refused(exported, tmp_path):
+    parts = parts_of(exported)
+    packed = sealed(tmp_path / "forged", described(parts | {"vectors.npy": bytes(10**6)}), pack=("vectors.npy",))
+    with pytest.raises(InputError, match="packed too tightly"):
+        take_in(tmp_path / "library", packed)
+
+
 def test_an_id_given_twice_in_a_forged_file_is_refused(exported, tmp_path):
     parts = parts_of(exported)
     first, _, *rest = parts["papers.jsonl"].splitlines(keepends=True)
@@ -361,7 +369,7 @@ def test_an_export_that_fails_leaves_the_one_before(exported, tmp_path):
         raise RuntimeError("the catalog went away")
 
     with pytest.raises(RuntimeError):
-        archive.write(path, description, failing(), [])
+        archive_writer.write(path, description, failing(), [])
     assert path.read_bytes() == exported.read_bytes()
     assert list(tmp_path.iterdir()) == [path]
 
