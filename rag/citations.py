@@ -13,6 +13,7 @@ from rag import text
 from rag.agreement import agreement
 from rag.answers import Citation, Quote, Sentence
 from rag.markers import bracketed, numbers_in, renumber, without_markers
+from rag.orders import gives_orders
 
 if TYPE_CHECKING:
     from rag.interfaces import Encoder, Vectors
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _BIAS, _COSINE, _COVERAGE = -6.0, 2.5, 10.0
 _NEAR = 0.85  # share of the nearest stretch's topic score that another needs to be looked at
 _PAIR_MARGIN = 0.06  # two sentences are quoted only when they support clearly better than one
+# Of few words the one that the paper does not say is the claim: "Ember is banned".
+_TERSE, _UNSAID_IN_TERSE = 3, 0.5
 _LEAD = re.compile(r"\s*(?:(?:[-*•]|\d{1,2}[.)])\s+|#{1,6}\s+)?")
 
 
@@ -132,10 +135,14 @@ class SupportScorer:
             self._vectors.update(zip(missing, self._encoder.encode(missing), strict=True))
 
     def support_of(self, item: DraftSentence, paper: Paper) -> Support:
-        """The support of one drafted sentence; a cut one is only compared with what it was cut from."""
+        """The support of one drafted sentence; a cut one is only compared with what it was cut from.
+
+        A written one that tells its reader or a model what to do has none, whatever the abstract says.
+        """
         claim = without_markers(item.text)
         if item.origin is None:
-            return self.support(claim, paper)
+            found = self.support(claim, paper)
+            return Support(0.0, found.quote) if gives_orders(claim) else found
         if item.origin.start == item.origin.end:
             return Support(1.0, item.origin)
         share = _coverage(claim, item.origin.text, paper.title)
@@ -158,7 +165,8 @@ class SupportScorer:
         singles = [(span, [span.text]) for span in spans]
         best = self._best(claim, singles, paper)
         pair = self._best(claim, pairs, paper) if pairs else best
-        return pair if pair.score > best.score + _PAIR_MARGIN else best
+        found = pair if pair.score > best.score + _PAIR_MARGIN else best
+        return Support(found.score * _UNSAID_IN_TERSE, found.quote) if _adds_to_terse(claim, paper) else found
 
     def _best(self, claim: str, stretches: Sequence[tuple[Quote, list[str]]], paper: Paper) -> Support:
         topics = [self._topic(claim, parts, paper) for _, parts in stretches]
@@ -201,6 +209,12 @@ _REPORTING = frozenset(
     for word in "paper authors author work study propose proposes present presents introduce show shows find report"
     " describe abstract article state according".split()
 )
+
+
+def _adds_to_terse(claim: str, paper: Paper) -> bool:
+    """Whether a claim of few content words has one that stands nowhere in the paper."""
+    stems = set(text.stems(claim)) - _REPORTING
+    return len(stems) <= _TERSE and not stems <= set(text.stems(_whole(paper)))
 
 
 def _coverage(claim: str, evidence: str, title: str) -> float:

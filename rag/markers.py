@@ -9,20 +9,36 @@ from typing import NamedTuple
 OPEN, CLOSE = "\ue000", "\ue001"  # private-use characters: no abstract, model or user text may hold them
 
 _NUMBER = r"\d{1,3}"
-_LABEL = r"(?:(?:sources?|papers?|passages?|abstracts?|refs?\.?|references?|nos?\.?|citations?)\s*|[#^SP]\s?)?"
+_LABEL = (
+    r"(?:(?:sources?|papers?|passages?|abstracts?|documents?|docs?|refs?\.?|references?|nos?\.?|citations?|cites?|id)"
+    r"\s*[:=#]?\s*|[#^SP@]\s?)?"
+)
 _JOIN = r"\s*(?:,\s*and|[,;&]|and|[-–—]|to)\s*"
 _LIST = re.compile(rf"{_LABEL}{_NUMBER}(?:{_JOIN}{_LABEL}{_NUMBER})*(?:†[^\]】]*)?", re.IGNORECASE)
 _AUTHOR_YEAR = re.compile(r"[^\W\d_][^\[\]]*?(?:,\s*|\s)\(?(?:19|20)\d\d[a-z]?\)?(?:\s*;.*)?")
 _BRACKETED = re.compile(r"\[\[?([^\[\]\n]{1,120})\]?\]|【([^【】\n]{1,120})】")
 # A number in round brackets is a citation only where a sentence ends, or when it says "source 2".
-_ROUND = re.compile(rf"(?<=[\w\])%\"”])\s*\(({_NUMBER}(?:\s*,\s*{_NUMBER})*)\)(?=\s*[.!?](?:\s|$)|\s*$)", re.MULTILINE)
+_ROUND = re.compile(
+    rf"(?<=[\w\])%\"”.!?])\s*\(({_NUMBER}(?:\s*,\s*{_NUMBER})*)\)(?=\s*[.!?](?:\s|$)|\s*$)", re.MULTILINE
+)
 _ROUND_LABELLED = re.compile(rf"\(((?:sources?|papers?|passages?|abstracts?)\s*{_NUMBER}(?:{_JOIN}{_NUMBER})*)\)", re.I)
 _RANGE = re.compile(rf"({_NUMBER})\s*(?:[-–—]|to)\s*({_NUMBER})", re.IGNORECASE)
+# What is no source but looks like one: a key, a number that no source has, a reference in round brackets.
+_NOT_A_SOURCE = re.compile(
+    r"-?\d+|\d+\s*[-–—]\s*\d+|@[\w:.-]+|\^[\w-]+|(?:cite|ref|source|citation)s?\s*[:=].*", re.IGNORECASE
+)
+_COMMAND = re.compile(r"\\(?:auto|paren|text|foot)?cite\w*\s*(?:\[[^\]\n]*\])*\{([^{}\n]{1,120})\}")
+_ROUND_AUTHOR_YEAR = re.compile(
+    r"\((?:see |cf\. |e\.g\.,? )?[^\W\d_][\w'’.-]*(?:(?: et al\.?)?,| et al\.?|(?:, [^\W\d_][\w'’.-]*)*,? (?:and|&)"
+    r" [^\W\d_][\w'’.-]*,?) ?(?:19|20)\d\d[a-z]?(?:;[^()\n]{1,80})?\)"
+)
+_UNCLOSED = re.compile(rf"[\[【]\s*{_LABEL}({_NUMBER}(?:{_JOIN}{_NUMBER})*)?[\s,;–-]*\Z", re.IGNORECASE)
 _EMPTY = frozenset({"source", "sources", "citation", "citations", "citation needed", "n", "?", "ref", "reference"})
 _CANONICAL = re.compile(rf"{OPEN}(\d+){CLOSE}")
 _AFTER_STOP = re.compile(
     rf"([.!?])([\"'”’)]*)[ \t]*((?:{OPEN}\d+{CLOSE}[ \t]*)+)(?=$|\n|[ \t]*(?:[^a-z\s{OPEN}]))", re.M
 )
+_LITERAL = re.compile(r"\[\s*(\d+)\s*\]")
 _MOST_IN_RANGE = 20
 
 
@@ -40,8 +56,8 @@ def find_markers(text: str, known: int) -> list[Marker]:
     >>> [marker.numbers for marker in find_markers("A [1, 3-5]. B【2】. C [Smith 2020]. D in [0, 1] (2).", 5)]
     [(1, 3, 4, 5), (2,), (), (2,)]
     """
-    found = [*_square(text), *_round(text, known)]
-    return sorted(found)
+    found = sorted([*_square(text), *_round(text, known), *_others(text)])
+    return [marker for place, marker in enumerate(found) if not place or marker.start >= found[place - 1].end]
 
 
 def canonical(text: str, known: int) -> str:
@@ -73,7 +89,11 @@ def numbers_in(text: str) -> tuple[int, ...]:
 
 
 def renumber(text: str, numbers: dict[int, int]) -> str:
-    """Canonical text with each marker shown as [new number], a repeated one in a row once, others dropped."""
+    """Canonical text with each marker shown as [new number], a repeated one in a row once, others dropped.
+
+    A number that stood in square brackets in a title or an abstract is no marker, and does not look like one.
+    """
+    text = _LITERAL.sub(r"(\1)", text)
     shown = _CANONICAL.sub(lambda match: _shown(int(match.group(1)), numbers), text)
     return re.sub(r"(\[\d+\])(?:\s*\1)+", r"\1", shown)
 
@@ -97,12 +117,14 @@ def append_marker(sentence: str, number: int) -> str:
 
 def _square(text: str) -> Iterator[Marker]:
     for match in _BRACKETED.finditer(text):
-        inner = (match.group(1) or match.group(2)).strip()
+        inner = (match.group(1) or match.group(2)).strip(" \t.,;:")
         if _LIST.fullmatch(inner):
             numbers = _expand(inner)
             if 0 not in numbers:  # "[0, 1]" is an interval
                 yield Marker(match.start(), match.end(), numbers)
-        elif inner.lower() in _EMPTY or _AUTHOR_YEAR.fullmatch(inner):
+            elif len(numbers) == 1:
+                yield Marker(match.start(), match.end(), ())
+        elif inner.lower() in _EMPTY or _AUTHOR_YEAR.fullmatch(inner) or _NOT_A_SOURCE.fullmatch(inner):
             yield Marker(match.start(), match.end(), ())
 
 
@@ -113,6 +135,17 @@ def _round(text: str, known: int) -> Iterator[Marker]:
         numbers = _expand(match.group(1))
         if all(1 <= number <= known for number in numbers) and not _numbered_thing(text, match.start()):
             yield Marker(match.start() + len(match.group()) - len(match.group().lstrip()), match.end(), numbers)
+
+
+def _others(text: str) -> Iterator[Marker]:
+    """Citations by command or by name and year, and a marker that the end of the text cuts in half."""
+    for match in _COMMAND.finditer(text):
+        inner = match.group(1).strip()
+        yield Marker(match.start(), match.end(), _expand(inner) if _LIST.fullmatch(inner) else ())
+    for match in _ROUND_AUTHOR_YEAR.finditer(text):
+        yield Marker(match.start(), match.end(), ())
+    if unclosed := _UNCLOSED.search(text):
+        yield Marker(unclosed.start(), unclosed.end(), _expand(unclosed.group(1) or ""))
 
 
 def _numbered_thing(text: str, position: int) -> bool:

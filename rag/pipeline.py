@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -17,12 +17,14 @@ from rag.citations import check
 from rag.connection import Stop
 from rag.conversation import Condenser, by_rules
 from rag.errors import CostLimit, ModelError, UsageError
+from rag.quarantine import usable
 from rag.settings import AnswerSettings
 
 if TYPE_CHECKING:
     from rag.evidence import ScoredSentence
     from rag.gate import Verdict
     from rag.interfaces import Encoder
+    from rag.papers import Paper
     from rag.questions import Understanding
     from rag.retrieval import Retrieval
     from rag.spending import Tally
@@ -191,6 +193,8 @@ class _Run:
         with self._timed("retrieve"):
             found = self._pipeline.retriever.retrieve(asked.question, k=self._pipeline.papers, filters=asked.filters)
         yield Retrieved(asked.question, found.hits)
+        papers = {hit.paper.id: hit.paper for hit in found.hits}
+        found = _sound(found)
         request = Request(
             asked.question,
             found.hits,
@@ -213,7 +217,7 @@ class _Run:
         if self._stop.is_set:
             return
         usage = {kind: asked.usage.get(kind, 0) + draft.usage.get(kind, 0) for kind in asked.usage | draft.usage}
-        answer = self._finished(replace(draft, usage=usage), found, verdict)
+        answer = _whole(self._finished(replace(draft, usage=usage), found, verdict), papers)
         if answer.abstained:
             yield Delta(answer.text)
         yield Finished(answer)
@@ -286,6 +290,22 @@ class _Run:
             yield
         finally:
             self._timings[stage] = time.perf_counter() - started
+
+
+def _sound(found: Retrieval) -> Retrieval:
+    """What was found, without what gives orders."""
+    hits, sentences, notes = usable(found.hits, found.sentences)
+    return replace(found, hits=hits, sentences=sentences, notes=(*found.notes, *notes)) if notes else found
+
+
+def _whole(answer: Answer, papers: Mapping[str, Paper]) -> Answer:
+    """The answer with its papers shown as they are in the library, whatever part of them was used."""
+    citations = tuple(
+        replace(item, title=papers[item.paper_id].title) if item.paper_id in papers else item
+        for item in answer.citations
+    )
+    sources = tuple(replace(item, paper=papers.get(item.paper.id, item.paper)) for item in answer.sources)
+    return replace(answer, citations=citations, sources=sources)
 
 
 def _missing(found: Retrieval, verdict: Verdict | None) -> str | None:

@@ -128,6 +128,22 @@ def repeats(*, pause: float) -> Step:
     return step
 
 
+def calls_a_tool(name: str, arguments: str) -> Step:
+    """Asks for a tool, though none was offered, and says nothing."""
+
+    def step(handler: Handler) -> None:
+        handler.begin_stream()
+        event = _delta(None)
+        call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": arguments}}
+        event["choices"][0]["delta"] = {"role": "assistant", "content": None, "tool_calls": [call]}
+        handler.send_event(event)
+        handler.send_event(_delta(finish="tool_calls"))
+        handler.send_event("[DONE]")
+        handler.end_stream()
+
+    return step
+
+
 def fails(status: int, message: str = "no", headers: dict[str, str] | None = None) -> Step:
     """Answers with an HTTP error."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,7 @@ from ui.exchange import Exchange, spent
 from ui.record import recorded
 
 if TYPE_CHECKING:
+    from rag import Answer
     from rag.settings import Settings
 
 KINDS = {
@@ -23,6 +25,10 @@ KINDS = {
     "json": "application/json",
 }
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|])")
+_UNSUPPORTED = " (not supported by the cited abstracts)"
+# A bracket that is neither a marker's nor opens mathematics; a "[1]" before "(" or ":" would be a link, too.
+_LIVE = re.compile(r"(?<!\\)!(?=\[)|(?<!\\)\[(?!\d+\](?![(:\[]))|^(?=\s*(?:#|>|=|~~~|```|\|))", re.MULTILINE)
+_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|www\.|mailto:|[\w.+-]+@[\w-]+\.)[^\s<>`]*[^\s<>`.,;:!?)\]]", re.I)
 _JOURNAL = re.compile(
     r"\b(?:journal|transactions|letters|annals|reviews?|nature|science|JMLR|TMLR|TACL|T?PAMI)\b", re.I
 )
@@ -59,9 +65,8 @@ def file_name(exchanges: Sequence[Exchange], kind: str) -> str:
 
 def _markdown(item: Exchange) -> str:
     answer = item.answer
-    # Only "<" is escaped in the answer: markers stay as they are, and so does mathematics.
-    text = answer.text if answer else item.problem or item.partial
-    lines = [f"## {_quoted(item.question)}", "", text.replace("<", "\\<"), ""]
+    text = _checked(answer) if answer else _prose(item.problem or item.partial)
+    lines = [f"## {_quoted(item.question)}", "", text, ""]
     for source in answer.sources if answer else ():
         quotes = [c.quote for c in answer.citations if c.marker == source.marker] if answer else []
         lines.append(f"- [{source.marker}] {_reference(source.paper)}")
@@ -79,11 +84,41 @@ def _costs(exchanges: Sequence[Exchange]) -> list[str]:
     return [f"*{total.tokens:,} tokens, {cost}{partly}*", ""]
 
 
+def _checked(answer: Answer) -> str:
+    """An answer's text with a remark behind each sentence that the abstracts do not support."""
+    text = answer.text
+    position = 0
+    for sentence in answer.sentences:
+        start = text.find(sentence.text, position)
+        position = start + len(sentence.text) if start >= 0 else position
+        if not sentence.supported and start >= 0:
+            text = f"{text[:position]}{_UNSUPPORTED}{text[position:]}"
+            position += len(_UNSUPPORTED)
+    return _prose(text)
+
+
+def _prose(text: str) -> str:
+    """An answer's text in which nothing is live: no tag, image or link. Markers and mathematics stay as they are; an
+    address becomes code, which no reader of Markdown turns into a link."""
+    plain = _LIVE.sub(lambda match: f"\\{match.group()}", text)
+    return _ADDRESS.sub(_code, plain.replace("&", "&amp;").replace("<", "\\<"))
+
+
+def _code(match: re.Match[str]) -> str:
+    return f"`{html.unescape(match.group()).replace('`', '')}`"
+
+
 def _reference(paper: Paper) -> str:
     parts = (", ".join(paper.authors), paper.title, paper.venue, paper.date_text)
     known = ". ".join(_quoted(part) for part in parts if part)
-    address = _RISKY.sub("", paper.url or "")
-    return f"{known}. <{address}>" if address.startswith(("http://", "https://")) else f"{known}."
+    address = _web(paper)
+    return f"{known}. <{address}>" if address else f"{known}."
+
+
+def _web(paper: Paper) -> str:
+    """The paper's address where it is one of the web, else nothing."""
+    address = _RISKY.sub("", paper.url or "").replace("<", "%3C").replace(">", "%3E")
+    return address if re.match(r"https?://", address, re.IGNORECASE) else ""
 
 
 def _spaced(quotes: Iterable[str]) -> list[str | None]:
@@ -92,7 +127,18 @@ def _spaced(quotes: Iterable[str]) -> list[str | None]:
 
 
 def _quoted(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+    """Words of a paper or a question, in which nothing is live either."""
+    line = " ".join(text.split())
+    pieces: list[str] = []
+    position = 0
+    for match in _ADDRESS.finditer(line):
+        pieces += [_escaped(line[position : match.start()]), _code(match)]
+        position = match.end()
+    return "".join([*pieces, _escaped(line[position:])])
+
+
+def _escaped(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", text.replace("&", "&amp;"))
 
 
 def _bibtex(paper: Paper) -> str:
@@ -106,7 +152,7 @@ def _bibtex(paper: Paper) -> str:
         "doi": paper.doi or "",
         "eprint": paper.arxiv_id or "",
         "archiveprefix": "arXiv" if paper.arxiv_id else "",
-        "url": paper.url or "",
+        "url": _web(paper),
     }
     raw = {"url", "doi", "eprint"}
     body = ",\n".join(
@@ -132,7 +178,7 @@ def _ris(paper: Paper) -> str:
         ("PY", str(paper.year or "")),
         ("T2", paper.venue or ""),
         ("DO", paper.doi or ""),
-        ("UR", paper.url or ""),
+        ("UR", _web(paper)),
         ("AB", paper.abstract),
     ]
     return "\n".join(f"{tag}  - {' '.join(value.split())}" for tag, value in rows if value) + "\nER  - \n"

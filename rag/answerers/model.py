@@ -7,21 +7,22 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 from rag.answerers.base import Draft, Request
-from rag.answerers.cleaning import StreamCleaner, clean
-from rag.answerers.prompting import Prepared, prepare
+from rag.answerers.prompting import prepare
+from rag.answerers.written import UNSAID, Written
 from rag.answers import Delta
 from rag.citations import split_draft
 from rag.errors import ModelUnavailable
-from rag.llm import ChatModel, Reply, Restart
-from rag.markers import canonical, without_markers
+from rag.llm import ChatModel, Message, Reply, Restart
+from rag.markers import bracketed
 from rag.prompts import NOT_FOUND
-from rag.text import collapse, sentences, shorten
+from rag.text import sentences
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rag.papers import Paper
 
 _ADDRESS = re.compile(r"https?://[^\s<>\])]+[^\s<>\]).,;:]")
-_REASON_CHARACTERS = 240
 
 
 class ModelAnswerer:
@@ -35,18 +36,17 @@ class ModelAnswerer:
         """Deltas as the model writes them, cleaned; then the draft. The model may abstain."""
         prepared = prepare(request, self._model.settings, sentences=self._most)
         papers = [hit.paper for hit in request.hits[: prepared.passages]]
-        addresses = _addresses(papers)
+        written = Written(prepared.passages, _addresses(papers), secret=[prepared.messages[0].content])
         reply = Reply()
-        said = yield from self._streamed(request, prepared, addresses, reply)
-        text = canonical(clean(said, addresses), prepared.passages)
-        answer, missing = _without_not_found(text)
+        said = yield from self._streamed(request, prepared.messages, written, reply)
+        answer, missing = written.parts(said)
         notes = ("The model's answer was cut off at llm.max_tokens.",) if reply.finish == "length" else ()
         answer = _complete_sentences(answer) if notes else answer
         if not answer.strip() and not missing:
             raise ModelUnavailable("the model's answer held nothing but what had to be removed")
         yield Draft(
             sentences=tuple(split_draft(answer)),
-            abstained=missing if not answer.strip() else None,
+            abstained=_attributed(missing) if not answer.strip() else None,
             mode="llm",
             model=self._model.name,
             usage=reply.usage,
@@ -55,54 +55,38 @@ class ModelAnswerer:
         )
 
     def _streamed(
-        self, request: Request, prepared: Prepared, addresses: frozenset[str], reply: Reply
+        self, request: Request, messages: Sequence[Message], written: Written, reply: Reply
     ) -> Generator[Delta, None, str]:
         """Deltas while the model writes; returns all that it said. After a restart the text is only collected: what was
         shown cannot be taken back, and the finished answer replaces it."""
-        cleaner = StreamCleaner(prepared.passages, addresses)
-        said, mute = "", False
-        for piece in self._model.stream(prepared.messages, reply, request.stop):
+        said, shown, mute = "", "", False
+        for piece in self._model.stream(messages, reply, request.stop):
             if isinstance(piece, Restart):
                 said, mute = "", True
                 continue
-            waiting = _may_abstain(said)
             said += piece
-            if mute or _may_abstain(said):
+            # Only the end of a word makes more of the text final.
+            if mute or not any(map(str.isspace, piece)) or _may_abstain(said):
                 continue
-            shown = cleaner.feed(said if waiting else piece)
-            if shown:
-                yield Delta(shown)
-        rest = "" if mute or _may_abstain(said) else cleaner.rest()
-        if rest:
-            yield Delta(rest)
+            now = written.so_far(said)
+            if now.startswith(shown) and len(now) > len(shown):
+                yield Delta(now[len(shown) :])
+                shown = now
+        whole = bracketed(written.parts(said)[0]).rstrip()
+        if not mute and whole.startswith(shown) and len(whole) > len(shown):
+            yield Delta(whole[len(shown) :])
         return said
 
 
 def _may_abstain(said: str) -> bool:
     """Whether a text is, or may yet become, one that begins with the agreed phrase."""
-    start = _plain(said)[: len(NOT_FOUND)]
+    start = said.lstrip(" \t\r\n*_\"'“").upper()[: len(NOT_FOUND)]
     return NOT_FOUND.startswith(start)
 
 
-def _plain(said: str) -> str:
-    return said.lstrip(" \t\r\n*_\"'“").upper()
-
-
-_NOT_FOUND_SENTENCE = re.compile(rf"[*_\"“]*{re.escape(NOT_FOUND)}[*_\"”]*\s*[:.,;–—-]*\s*", re.IGNORECASE)
-
-
-def _without_not_found(text: str) -> tuple[str, str]:
-    """The answer's text without what the model said is missing, and the latter as a reason.
-
-    A text that begins with the agreed phrase is all reason; one that ends with it is an answer that is incomplete.
-    """
-    match = _NOT_FOUND_SENTENCE.search(text)
-    if not match:
-        return text, ""
-    before, after = text[: match.start()].strip(), without_markers(text[match.end() :])
-    first = next((span.text for span in sentences(collapse(after))), "")
-    reason = shorten(first, _REASON_CHARACTERS).rstrip(". ") or "the abstracts found do not say this"
-    return before, reason
+def _attributed(reason: str) -> str:
+    """What the model says is missing is not checked, so it is told as the model's."""
+    return reason if reason == UNSAID else f"according to the model, {reason}"
 
 
 def _complete_sentences(answer: str) -> str:

@@ -10,18 +10,25 @@ from typing import TYPE_CHECKING
 
 from rag.errors import ModelRejected
 from rag.llm import Message
+from rag.orders import visible
 from rag.prompts import ANSWER, load_prompt
 from rag.text import collapse, shorten
 from rag.tokens import count_tokens
 
 if TYPE_CHECKING:
     from rag.answerers.base import Request
-    from rag.answers import Hit, Turn
+    from rag.answers import Answer, Hit, Turn
     from rag.settings import LLMSettings
 
 # Other models' tokenizers make more of the same text than cl100k does.
 _MARGIN = 0.9
 _HISTORY_SHARE = 0.2
+# What a server's chat template may read as the end of a message, and what looks like one of our fences.
+_TEMPLATE = re.compile(
+    r"<\|[^<>|\n]{1,40}\|>|\[/?INST\]|<</?SYS>>|</?s>|<(?:start|end)_of_turn>"
+    r"|</?(?:passage|conversation|system|user|assistant|instructions?|im_start|im_end|tool_calls?)\b[^<>\n]{0,80}>",
+    re.IGNORECASE,
+)
 _TURN_CHARACTERS = 600
 _TURNS = 4
 
@@ -50,13 +57,13 @@ def prepare(request: Request, settings: LLMSettings, *, sentences: int) -> Prepa
             sentences=str(sentences),
             passages="\n\n".join(passages),
             history=history,
-            question=collapse(request.question),
+            question=plain(request.question),
         )
         return Message("system", system), Message("user", user)
 
     room = int(settings.context_window * _MARGIN) - settings.max_tokens
     room -= sum(count_tokens(message.content) for message in messages((), ""))
-    history = told_history(request.history, tokens=int(max(0, room) * _HISTORY_SHARE))
+    history = told_history(request.history, fence, tokens=int(max(0, room) * _HISTORY_SHARE))
     passages = fitted_passages(request, fence, tokens=room - count_tokens(history))
     if not passages:
         raise ModelRejected(
@@ -90,24 +97,39 @@ def fitted_passages(request: Request, fence: str, *, tokens: int) -> list[str]:
     return passages
 
 
-def told_history(history: Sequence[Turn], *, tokens: int) -> str:
-    """The last turns that fit, oldest first, as text; empty when there are none."""
+def told_history(history: Sequence[Turn], fence: str, *, tokens: int) -> str:
+    """The last turns that fit, oldest first, as fenced text; empty when there are none."""
     told: list[str] = []
     for turn in reversed(history[-_TURNS:]):
-        answer = re.sub(r"\s*\[\d+\]", "", turn.answer.text)
-        text = f"Asked before: {collapse(turn.question)}\nAnswered: {shorten(collapse(answer), _TURN_CHARACTERS)}"
+        answer = re.sub(r"\s*\[\d+\]", "", plain(supported_text(turn.answer)))
+        text = f"Asked before: {plain(turn.question)}\nAnswered: {shorten(answer, _TURN_CHARACTERS)}"
         tokens -= count_tokens(text) + 2
         if tokens < 0:
             break
         told.insert(0, text)
-    return "\n".join(told) + "\n" if told else ""
+    return f"<{fence}>\n" + "\n".join(told) + f"\n</{fence}>\n" if told else ""
+
+
+def supported_text(answer: Answer) -> str:
+    """What an earlier answer says with the abstracts behind it: what had to be marked is not handed on."""
+    if answer.abstained or not answer.sentences:
+        return answer.text
+    return " ".join(sentence.text for sentence in answer.sentences if sentence.supported)
+
+
+def plain(quoted: str) -> str:
+    """Text from outside on one line, without what cannot be seen and what a chat template or our fence would read."""
+    line = collapse(visible(quoted))
+    while (shorter := _TEMPLATE.sub(" ", line)) != line:
+        line = collapse(shorter)
+    return line
 
 
 def _passage(number: int, hit: Hit, abstract: str, fence: str) -> str:
     paper = hit.paper
-    facts = [f"Title: {collapse(paper.title)}"] if not paper.untitled else []
+    facts = [f"Title: {plain(paper.title)}"] if not paper.untitled else []
     facts += [f"Year: {paper.year}"] if paper.year else []
-    return f'<{fence} id="{number}">\n' + "\n".join([*facts, collapse(abstract)]) + f"\n</{fence}>"
+    return f'<{fence} id="{number}">\n' + "\n".join([*facts, plain(abstract)]) + f"\n</{fence}>"
 
 
 def _core(request: Request, hit: Hit) -> str:

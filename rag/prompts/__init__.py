@@ -11,7 +11,7 @@ from string import Template
 NOT_FOUND = "NOT IN THE ABSTRACTS"
 """What the model is told to say, and is understood to mean, when the abstracts do not answer."""
 
-ANSWER = "answer-1"
+ANSWER = "answer-2"
 CONDENSE = "condense-1"
 
 _SECTION = re.compile(r"^## (system|user)\s*$", re.MULTILINE)
