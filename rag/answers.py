@@ -100,7 +100,8 @@ class Answer:
     `abstained` is None or the reason, in words, why the abstracts do not answer. `searched` is the question
     as it was searched, after a follow-up was completed from the history. `notes` are for the user (for example
     that the model failed and the answer is extractive). `timings` are seconds a stage. `cost` is what the model's
-    calls took, in dollars; None where none was made, or the price is not known.
+    calls took, in dollars; None where none was made, or the price is not known. `prompt_version` names the
+    prompts of all calls, in order.
     """
 
     question: str
@@ -169,7 +170,8 @@ class Retrieved:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of answer text, in order. The final text may differ in markers: it is checked and renumbered."""
+    """A piece of answer text, in order. The final text may differ: it is checked, its markers are renumbered, and a
+    sentence without support may have been repaired. Whoever shows pieces replaces them by the finished answer."""
 
     text: str
 

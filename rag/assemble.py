@@ -16,8 +16,10 @@ from rag.settings import EmbeddingSettings, Settings
 
 if TYPE_CHECKING:
     from rag.answerers.base import Draft, Request
+    from rag.answerers.repair import Mended
     from rag.answers import Delta, Filters, Turn
     from rag.checkup import Check
+    from rag.citations import DraftSentence
     from rag.connection import Stop
     from rag.conversation import Condensed
     from rag.embedding_cache import Estimate
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from rag.indexing import Indexes
     from rag.ingest import Ingester, IngestReport, Progress
     from rag.llm import ChatModel
+    from rag.model_search import SearchModel
     from rag.pipeline import Pipeline
     from rag.retrieval import Retriever
     from rag.spending import Tally
@@ -131,8 +134,8 @@ def open_readers(
         dense, lexical = open_dense(folder, manifest, settings), open_lexical(folder, manifest)
         if previous:
             previous.close()
-    retriever = _retriever(settings, catalog, dense, lexical, encoder)
     model = None if settings.llm.kind == "none" else _LazyModel(settings, session)
+    retriever = _retriever(settings, catalog, (dense, lexical), encoder, model)
     pipeline = _pipeline(settings, catalog, retriever, lexical, encoder, model=model)
     return Readers(generation, manifest, dense, lexical, retriever, pipeline)
 
@@ -169,14 +172,36 @@ def _reader(encoder: Encoder) -> Encoder:
 
 
 def _retriever(
-    settings: Settings, catalog: Catalog, dense: ChromaIndex | ServerIndex, lexical: TantivyIndex, encoder: Encoder
+    settings: Settings,
+    catalog: Catalog,
+    indexes: tuple[ChromaIndex | ServerIndex, TantivyIndex],
+    encoder: Encoder,
+    model: _LazyModel | None,
 ) -> Retriever:
     from rag.retrieval import Retriever
 
-    reader = _reader(encoder)
     return Retriever(
-        catalog, dense, lexical, encoder, reader=reader, settings=settings.retrieval, rerank=settings.rerank
+        catalog,
+        *indexes,
+        encoder,
+        settings=settings.retrieval,
+        rerank=settings.rerank,
+        reader=_reader(encoder),
+        model=_search_model(settings, model),
     )
+
+
+def _search_model(settings: Settings, model: _LazyModel | None) -> SearchModel | None:
+    """The model's part in searches, where the settings give it one."""
+    rewrite, rerank = settings.retrieval.rewrite, settings.rerank.kind == "llm"
+    if rewrite == "none" and not rerank:
+        return None
+    if model is None:
+        key = "rerank.kind: llm" if rerank else f"retrieval.rewrite: {rewrite}"
+        raise UsageError(f"{key} needs a model, but none is set up; set llm.kind, or add --config openai")
+    from rag.model_search import SearchModel
+
+    return SearchModel(model.made, rewrite=rewrite, rerank=rerank)
 
 
 def _pipeline(
@@ -201,6 +226,7 @@ def _pipeline(
         extractive=ExtractiveAnswerer(max_sentences=settings.answer.max_sentences),
         metadata=MetadataAnswerer(),
         model=model,
+        mender=model if settings.answer.repair else None,
         catalog=CatalogAnswerer(catalog),
     )
     reader = _reader(encoder)
@@ -217,8 +243,8 @@ def _pipeline(
 
 
 class _LazyModel:
-    """The model as answerer and condenser, made when first asked: a search must not wait for LlamaIndex, nor fail for
-    a key."""
+    """The model as answerer, mender and condenser, made when first asked: a search must not wait for LlamaIndex, nor
+    fail for a key."""
 
     def __init__(self, settings: Settings, session: Tally | None) -> None:
         self._settings = settings
@@ -229,7 +255,12 @@ class _LazyModel:
     def write(self, request: Request) -> Iterator[Delta | Draft]:
         from rag.answerers.model import ModelAnswerer
 
-        return ModelAnswerer(self._model(), max_sentences=self._settings.answer.max_sentences).write(request)
+        return ModelAnswerer(self.made(), max_sentences=self._settings.answer.max_sentences).write(request)
+
+    def mend(self, request: Request, sentences: Sequence[DraftSentence], wrong: Sequence[int]) -> Mended:
+        from rag.answerers.repair import ModelMender
+
+        return ModelMender(self.made()).mend(request, sentences, wrong)
 
     def condense(self, question: str, filters: Filters, history: Sequence[Turn], stop: Stop | None = None) -> Condensed:
         from rag.conversation import by_model, by_rules
@@ -237,11 +268,12 @@ class _LazyModel:
         if not history:
             return by_rules(question, filters, history)
         try:
-            return by_model(self._model())(question, filters, history, stop)
+            return by_model(self.made())(question, filters, history, stop)
         except ModelError:  # no key: what it means for the answer is said when that is written
             return by_rules(question, filters, history)
 
-    def _model(self) -> ChatModel:
+    def made(self) -> ChatModel:
+        """The model itself."""
         from rag.llm import ChatModel
 
         with self._making:

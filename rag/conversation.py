@@ -96,12 +96,13 @@ _FROM_CONVERSATION = 0.7  # share of a rewritten question's content stems that w
 class Condensed:
     """A question that can be searched on its own, and the filters, with what the conversation adds to them.
 
-    `usage` counts the tokens that a model took for it.
+    `usage` counts the tokens that a model took for it, `prompt` is the version of what it was told.
     """
 
     question: str
     filters: Filters
     usage: dict[str, int] = field(default_factory=dict[str, int])
+    prompt: str | None = None
 
 
 Condenser = Callable[[str, Filters, Sequence[Turn], Stop | None], Condensed]
@@ -144,7 +145,7 @@ def by_model(model: ChatModel) -> Condenser:
             return ruled
         rewritten = " ".join(said.split()).strip('"“” ')
         kept = rewritten if _is_rewriting(rewritten, question, history) else ruled.question
-        return replace(ruled, question=kept, usage=reply.usage)
+        return replace(ruled, question=kept, usage=reply.usage, prompt=CONDENSE)
 
     return condense
 

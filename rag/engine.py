@@ -36,7 +36,8 @@ class CitewiseQueryEngine(BaseQueryEngine):
 
     The response's text carries [n]; source node n - 1 is the cited paper, its text the abstract. The metadata holds
     `citations`, `abstained` (None or the reason), `mode`, `confidence` and `notes`. With `streaming` a
-    StreamingResponse is returned: its pieces are the answer as it is written, its source nodes the papers found.
+    StreamingResponse is returned: its pieces are the answer as it is written, its source nodes the papers found;
+    when they have been read, its metadata also holds the checked `text`.
     """
 
     def __init__(self, library: Answers, *, filters: Filters | None = None, streaming: bool = False) -> None:
@@ -118,7 +119,7 @@ def _streaming(stream: AnswerStream) -> StreamingResponse:
             if isinstance(event, Delta):
                 yield event.text
             elif isinstance(event, Finished):
-                metadata.update(response_of(event.answer).metadata or {})
+                metadata.update(response_of(event.answer).metadata or {}, text=event.answer.text)
 
     return StreamingResponse(
         response_gen=pieces(),  # pyright: ignore[reportArgumentType] # the field is a generator of strings

@@ -79,6 +79,11 @@ class ChatModel:
         till = Till(settings, (prices or {}).get(settings.model), session)
         return cls(_build(settings, connections), settings, connections, till)
 
+    def tried_once(self, *, timeout: float) -> ChatModel:
+        """The same model for a call that only helps: no second try, and a silence of at most `timeout` seconds."""
+        patience = {"retries": 0, "timeout": min(timeout, self.settings.timeout)}
+        return ChatModel(self._llm, self.settings.model_copy(update=patience), self._connections, self._till)
+
     def stream(self, messages: Sequence[Message], reply: Reply, stop: Stop | None = None) -> Iterator[str | Restart]:
         """Text as it comes; `reply` is filled in when the stream has ended.
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from rag.answerers.base import Answerer, Draft, Request
+from rag.answerers.base import Answerer, Draft, Request, summed
 from rag.answerers.catalog import CatalogAnswerer
 from rag.answerers.metadata import MetadataAnswerer
+from rag.answerers.repair import Mender, with_repairs
 from rag.answers import Answer, Delta, Event, Filters, Finished, Hit, Retrieved, Source, Turn
-from rag.citations import check
+from rag.citations import Checked, DraftSentence, check
 from rag.connection import Stop
 from rag.conversation import Condenser, by_rules
 from rag.errors import CostLimit, ModelError, UsageError
@@ -36,7 +37,7 @@ _NEAREST = 3  # papers named when abstaining
 class Retrieves(Protocol):
     """What the pipeline needs of `retrieval.Retriever`."""
 
-    def retrieve(self, question: str, *, k: int, filters: Filters | None = None) -> Retrieval:
+    def retrieve(self, question: str, *, k: int, filters: Filters | None = None, stop: Stop | None = None) -> Retrieval:
         """The best papers for a question, with their sentences scored."""
         ...
 
@@ -58,12 +59,13 @@ class Judges(Protocol):
 @dataclass(frozen=True, slots=True)
 class Answerers:
     """The ways to answer; `model` is None where none is set up, `catalog` where questions about the library as a whole
-    are answered like others."""
+    are answered like others, `mender` where what has no support is only marked."""
 
     extractive: Answerer
     metadata: MetadataAnswerer
     model: Answerer | None = None
     catalog: CatalogAnswerer | None = None
+    mender: Mender | None = None
 
 
 class Pipeline:
@@ -191,7 +193,11 @@ class _Run:
         with self._timed("condense"):
             asked = self._pipeline.condense(self._question, self._filters, self._history, self._stop)
         with self._timed("retrieve"):
-            found = self._pipeline.retriever.retrieve(asked.question, k=self._pipeline.papers, filters=asked.filters)
+            found = self._pipeline.retriever.retrieve(
+                asked.question, k=self._pipeline.papers, filters=asked.filters, stop=self._stop
+            )
+        if self._stop.is_set:
+            return
         yield Retrieved(asked.question, found.hits)
         papers = {hit.paper.id: hit.paper for hit in found.hits}
         found = _sound(found)
@@ -216,8 +222,13 @@ class _Run:
             self._timings["answer"] = time.perf_counter() - started
         if self._stop.is_set:
             return
-        usage = {kind: asked.usage.get(kind, 0) + draft.usage.get(kind, 0) for kind in asked.usage | draft.usage}
-        answer = _whole(self._finished(replace(draft, usage=usage), found, verdict), papers)
+        draft = self._repaired(draft, request)
+        if self._stop.is_set:
+            return
+        prompts = "+".join(name for name in (asked.prompt, *found.prompts, draft.prompt_version) if name)
+        usage = summed(summed(asked.usage, found.usage), draft.usage)
+        draft = replace(draft, usage=usage, prompt_version=prompts or None)
+        answer = _whole(self._finished(draft, found, verdict), papers)
         if answer.abstained:
             yield Delta(answer.text)
         yield Finished(answer)
@@ -241,6 +252,31 @@ class _Run:
         draft = yield from _events(self._pipeline.answerers.extractive, request)
         return replace(draft, notes=(*draft.notes, note))
 
+    def _repaired(self, draft: Draft, request: Request) -> Draft:
+        """The draft with what a model proposes for its unsupported sentences, as far as that is better."""
+        mender = self._pipeline.answerers.mender
+        if mender is None or draft.mode != "llm" or draft.abstained or self._stop.is_set:
+            return draft
+        papers = [hit.paper for hit in request.hits]
+        wrong = [at for at, item in enumerate(self._check(draft.sentences, papers).sentences) if not item.supported]
+        if not wrong:
+            return draft
+        try:
+            with self._timed("repair"):
+                mended = mender.mend(request, draft.sentences, wrong)
+        except ModelError as error:
+            note = f"Sentences without support could not be repaired ({error})."
+            return draft if self._stop.is_set else replace(draft, notes=(*draft.notes, note))
+        better = {at: new for at, new in mended.proposals.items() if self._is_supported(new, papers)}
+        return with_repairs(draft, better, mended, all_wrong=len(wrong) == len(draft.sentences))
+
+    def _is_supported(self, sentences: Sequence[DraftSentence], papers: Sequence[Paper]) -> bool:
+        return all(item.supported for item in self._check(sentences, papers).sentences)
+
+    def _check(self, sentences: Sequence[DraftSentence], papers: Sequence[Paper]) -> Checked:
+        settings, encoder = self._pipeline.settings, self._pipeline.encoder
+        return check(sentences, papers, encoder=encoder, min_support=settings.min_support)
+
     def _answerer(self, request: Request) -> Answerer:
         answerers = self._pipeline.answerers
         if answerers.catalog is not None and answerers.catalog.applies(request):
@@ -255,12 +291,7 @@ class _Run:
         hits = found.hits if draft.hits is None else draft.hits
         papers = [hit.paper for hit in hits]
         with self._timed("check"):
-            checked = check(
-                draft.sentences,
-                papers,
-                encoder=self._pipeline.encoder,
-                min_support=self._pipeline.settings.min_support,
-            )
+            checked = self._check(draft.sentences, papers)
         cited = [hits[number - 1] for number in checked.order]
         shown = hits[:_NEAREST] if draft.abstained else cited
         self._timings["total"] = time.perf_counter() - self._began

@@ -46,7 +46,7 @@ def usable(hits: Sequence[Hit], scored: Sequence[ScoredSentence]) -> Usable:
 
 
 def _usable(hit: Hit) -> Hit:
-    paper = _sound(hit.paper)
+    paper = sound(hit.paper)
     if paper is hit.paper:
         return hit
     if 0 < hit.quote.end <= len(paper.abstract):
@@ -55,7 +55,8 @@ def _usable(hit: Hit) -> Hit:
     return replace(hit, paper=paper, quote=Quote(*first) if first else Quote(paper.title, 0, 0))
 
 
-def _sound(paper: Paper) -> Paper:
+def sound(paper: Paper) -> Paper:
+    """A paper without what orders a model about; nearly always as it is."""
     order = first_order(paper.abstract)
     if order is not None:
         paper = replace(paper, abstract=paper.abstract[: order.start].rstrip())

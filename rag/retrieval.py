@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rag import text
 from rag.answers import Filters, Hit, Quote
 from rag.evidence import ScoredSentence, best_by_paper, score_sentences, stem_set
 from rag.fusion import Fused, fuse
 from rag.interfaces import CatalogReader, DenseIndex, Encoder, LexicalIndex, WordStatistics
+from rag.model_search import Expansion, Help, SearchModel
 from rag.naming import called, name_bonuses
 from rag.papers import Paper
 from rag.question_filters import described, merged
@@ -19,6 +20,10 @@ from rag.questions import Understanding, exact_names, understand
 from rag.rerank import blend, diversified, sentence_scores
 from rag.settings import RerankSettings, RetrievalSettings
 from rag.spelling import corrected, corrections, unknown_words
+
+if TYPE_CHECKING:
+    from rag.connection import Stop
+    from rag.interfaces import Vectors
 
 # Papers whose sentences are scored: those that an answer, the gate and the first page of hits look at.
 _READ = 8
@@ -41,7 +46,8 @@ class Retrieval:
     """What was found for a question. `sentences` are those of the first hits, in the order of the hits.
 
     `filters` are the given and the heard ones together; `notes` are for the user (a filter that no paper
-    passes); `timings` are seconds a stage.
+    passes); `timings` are seconds a stage. `usage` and `prompts` are the tokens of a model that helped, and the
+    versions of what it was told.
     """
 
     question: str
@@ -51,6 +57,8 @@ class Retrieval:
     filters: Filters
     notes: tuple[str, ...] = ()
     timings: dict[str, float] = field(default_factory=dict[str, float])
+    usage: dict[str, int] = field(default_factory=dict[str, int])
+    prompts: tuple[str, ...] = ()
 
 
 class Retriever:
@@ -58,7 +66,7 @@ class Retriever:
     encoder itself.
 
     Its only state is a memo of filter results, dropped when the catalog's generation moves. The indexes are
-    reopened by whoever opened them.
+    reopened by whoever opened them. `model` helps where the settings ask for it.
     """
 
     def __init__(
@@ -71,6 +79,7 @@ class Retriever:
         reader: Encoder | None = None,
         settings: RetrievalSettings | None = None,
         rerank: RerankSettings | None = None,
+        model: SearchModel | None = None,
     ) -> None:
         self._catalog = catalog
         self._dense = dense
@@ -79,15 +88,16 @@ class Retriever:
         self._reader = reader or encoder
         self._settings = settings or RetrievalSettings.model_validate({})
         self._rerank = rerank or RerankSettings.model_validate({})
+        self._model = model
         self._allowed = _AllowedPassages(catalog)
 
-    def retrieve(self, question: str, *, k: int, filters: Filters | None = None) -> Retrieval:
+    def retrieve(self, question: str, *, k: int, filters: Filters | None = None, stop: Stop | None = None) -> Retrieval:
         """The best `k` (1 or more) papers, best first; filters heard in the question narrow `filters`.
 
         Any string is a valid question. An empty library, a question without words and a filter that no paper
-        passes give no hits; the last is said in `notes`.
+        passes give no hits; the last is said in `notes`, as is the failure of a model. `stop` ends a model's call.
         """
-        clock = _Clock()
+        clock, help_ = _Clock(), Help(self._model, stop)
         understanding = understand(question)
         wanted = merged(filters or Filters(), understanding.filters)
         only = self._allowed.passages(wanted) if wanted else None
@@ -98,38 +108,38 @@ class Retriever:
         if only is not None and not only:
             notes = (f"no paper in this library is {described(wanted)}",)
         else:
-            found = self._candidates(understanding, k, only)
+            more = help_.expansion(understanding.topic[:_LONGEST])
+            found = self._candidates(understanding, more, k, only)
             slips = self._slips(understanding.topic[:_LONGEST], found)
             if slips:
                 topic = corrected(understanding.topic, slips)
                 understanding = replace(understanding, topic=topic, names=exact_names(topic))
-                found = self._candidates(understanding, k, only)
+                found = self._candidates(understanding, more, k, only)
                 notes = tuple(f"“{word}” was read as “{better}”" for word, better in slips.items())
             clock.lap("search")
-            hits, sentences = self._ranked(found, understanding, k)
+            hits, sentences = self._ranked(found, understanding, k, help_)
             clock.lap("rank")
-            if not hits and not self._lexical.count():
-                notes = (
-                    "its papers are not indexed yet; run the last `citewise ingest` again, it goes on where it stopped",
-                )
-        return Retrieval(question, hits, sentences, understanding, wanted, notes, clock.laps)
+        notes, prompts = (*notes, *help_.notes), tuple(help_.prompts)
+        return Retrieval(question, hits, sentences, understanding, wanted, notes, clock.laps, help_.usage, prompts)
 
-    def _candidates(self, understanding: Understanding, k: int, only: Sequence[str] | None) -> dict[str, Fused]:
+    def _candidates(
+        self, understanding: Understanding, more: Expansion, k: int, only: Sequence[str] | None
+    ) -> dict[str, Fused]:
         """The best passage of each candidate paper, by paper id, best first: those worth reading for `k` hits."""
         width = max(self._settings.candidates, k)
         topic = understanding.topic[:_LONGEST]
-        vector = self._encoder.encode([topic], side="query")[0]
-        known = bool(vector.any())
-        dense = dict(self._dense.search(vector, width, only=only)) if known else {}
-        lexical = dict(self._lexical.search(topic, width, only=only))
+        vectors = self._vectors(topic, more)
+        dense = _best(self._dense.search(vector, width, only=only) for vector in vectors)
+        lexical = _best(self._lexical.search(query, width, only=only) for query in (topic, *more.queries))
         by_name = {
             key for name in understanding.names[:_NAMES] for key, _ in self._lexical.search(name, _BY_NAME, only=only)
         }
         # Reading a stored vector costs more than it is worth for a passage far down the other list.
         first = {*list(lexical)[:_TRUE_COSINES], *by_name}
         missing = sorted(first - dense.keys())
-        if known and missing:
-            dense |= {key: float(stored @ vector) for key, stored in self._dense.vectors(missing).items()}
+        if vectors and missing:
+            stored = self._dense.vectors(missing)
+            dense |= {key: max(float(own @ vector) for vector in vectors) for key, own in stored.items()}
         unranked = by_name - lexical.keys() - dense.keys()
         if unranked:
             lexical |= dict.fromkeys(unranked, min(lexical.values(), default=0.0))
@@ -140,6 +150,14 @@ class Retriever:
         named = {_paper_of(key) for key in by_name}
         return {key: item for at, (key, item) in enumerate(best.items()) if at < fewest or key in named}
 
+    def _vectors(self, topic: str, more: Expansion) -> list[Vectors]:
+        """What to search the vectors with: one a phrasing; an imagined passage is averaged with the question."""
+        rows = list(self._encoder.encode([topic, *more.queries], side="query"))
+        if more.imagined:
+            total = rows[0] + self._encoder.encode(more.imagined, side="passage").sum(axis=0)
+            rows[0] = total / (float((total @ total) ** 0.5) or 1.0)
+        return [row for row in rows if row.any()]
+
     def _slips(self, topic: str, found: Mapping[str, Fused]) -> dict[str, str]:
         """Misspelt words of the topic, and what they were to be."""
         unknown = unknown_words(topic, self._lexical)
@@ -149,14 +167,14 @@ class Retriever:
         return corrections(unknown, [f"{paper.title} {paper.abstract}" for paper in near])
 
     def _ranked(
-        self, found: Mapping[str, Fused], understanding: Understanding, k: int
+        self, found: Mapping[str, Fused], understanding: Understanding, k: int, help_: Help
     ) -> tuple[tuple[Hit, ...], tuple[ScoredSentence, ...]]:
         topic = understanding.topic[:_LONGEST]
         papers = self._catalog.papers(list(found))
         scores = {key: item.score for key, item in found.items() if key in papers}
         for key, bonus in name_bonuses(called(topic, understanding.names, self._lexical), papers.values()).items():
             scores[key] += bonus
-        scores, scored = self._reranked(topic, scores, papers)
+        scores, scored = self._reranked(topic, scores, papers, help_)
         order = _ordered(scores)
         if understanding.several and self._settings.diversity > 0:
             order = self._diverse(order, scores, found, k)
@@ -176,12 +194,15 @@ class Retriever:
         return tuple(hits), tuple(sentences)
 
     def _reranked(
-        self, topic: str, scores: dict[str, float], papers: Mapping[str, Paper]
+        self, topic: str, scores: dict[str, float], papers: Mapping[str, Paper], help_: Help
     ) -> tuple[dict[str, float], list[ScoredSentence]]:
         if self._rerank.kind == "none":
             return scores, []
-        scored = self._score(topic, [papers[key] for key in _ordered(scores)[: self._rerank.top]])
-        return blend(scores, sentence_scores(scored), weight=self._rerank.weight), scored
+        weight, first = self._rerank.weight, [papers[key] for key in _ordered(scores)[: self._rerank.top]]
+        if self._rerank.kind == "llm":
+            return blend(scores, help_.opinions(topic, first), weight=0.8 if weight is None else weight), []
+        scored = self._score(topic, first)
+        return blend(scores, sentence_scores(scored), weight=0.2 if weight is None else weight), scored
 
     def _read(
         self, topic: str, first: Sequence[str], papers: Mapping[str, Paper], scored: Sequence[ScoredSentence]
@@ -228,6 +249,15 @@ class _Clock:
     def lap(self, stage: str) -> None:
         now = time.perf_counter()
         self.laps[stage], self._last = now - self._last, now
+
+
+def _best(rankings: Iterable[Sequence[tuple[str, float]]]) -> dict[str, float]:
+    """The best score of each id in several rankings."""
+    best: dict[str, float] = {}
+    for ranking in rankings:
+        for key, score in ranking:
+            best[key] = max(score, best.get(key, score))
+    return best
 
 
 def _paper_of(passage_id: str) -> str:

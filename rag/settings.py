@@ -66,14 +66,18 @@ class RetrievalSettings(Section):
     papers: int = Field(default=8, ge=1, le=50)
     diversity: float = Field(default=0.2, ge=0.0, le=1.0)
     search_breadth: int = Field(default=500, ge=10, le=5000, description="HNSW ef_search")
+    rewrite: Literal["none", "multi-query", "hyde"] = Field(
+        default="none", description="one call of the model a question: other phrasings, or an imagined abstract (HyDE)"
+    )
 
 
 class RerankSettings(Section):
-    """An optional second look at the first `top` candidates."""
+    """An optional second look at the first `top` candidates: at their sentences, or by one call of the model. `weight`
+    is its share in the score; None is 0.2 for sentences and 0.8 for the model."""
 
-    kind: Literal["none", "sentences"] = "none"
+    kind: Literal["none", "sentences", "llm"] = "none"
     top: int = Field(default=8, ge=2, le=200)
-    weight: float = Field(default=0.2, ge=0.0, le=1.0)
+    weight: float | None = Field(default=None, ge=0.0, le=1.0)
 
 
 class GateSettings(Section):
@@ -90,6 +94,7 @@ class AnswerSettings(Section):
     max_sentences: int = Field(default=6, ge=1, le=12)
     fall_back: bool = Field(default=True, description="answer extractively when the model fails")
     min_support: float = Field(default=0.5, ge=0.0, le=1.0)
+    repair: bool = Field(default=True, description="ask the model once more about sentences without support")
 
 
 class PriceSettings(Section):

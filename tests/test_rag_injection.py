@@ -203,7 +203,7 @@ def test_an_obeying_model_gets_nothing_past_the_pipeline(case: dict[str, Any], t
                 draft += piece
                 assert_holds(_without_titles(draft, answer), case, sources=2)
                 assert_page_is_dead(render.live_html(question, 0, draft=draft))
-            sent = server.requests[-1]["messages"][-1]["content"]
+            sent = server.requests[0]["messages"][-1]["content"]
             exchange = Exchange(question, answer)
             assert_exports_are_dead(exchange, library)
         assert canary.requests == []

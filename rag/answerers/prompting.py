@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rag.errors import ModelRejected
 from rag.llm import Message
 from rag.orders import visible
-from rag.prompts import ANSWER, load_prompt
+from rag.prompts import ANSWER, REPAIR, Prompt, load_prompt
 from rag.text import collapse, shorten
 from rag.tokens import count_tokens
 
@@ -30,6 +30,7 @@ _TEMPLATE = re.compile(
     re.IGNORECASE,
 )
 _TURN_CHARACTERS = 600
+_SENTENCE_CHARACTERS = 400
 _TURNS = 4
 
 
@@ -43,18 +44,30 @@ class Prepared:
 
 
 def prepare(request: Request, settings: LLMSettings, *, sentences: int) -> Prepared:
-    """Fill in the prompt. Passages go in by rank: whole while there is room, then their most relevant sentences,
-    then not at all; the question is never cut.
+    """The messages that ask for an answer. Passages go in by rank: whole while there is room, then their most relevant
+    sentences, then not at all; the question is never cut.
 
     Raises ModelRejected when not even the first passage's best sentence fits.
     """
-    prompt = load_prompt(ANSWER)
+    return _prepared(load_prompt(ANSWER), request, settings, sentences=str(sentences))
+
+
+def prepare_repair(request: Request, settings: LLMSettings, *, wrong: Sequence[str]) -> Prepared:
+    """The messages that ask for other sentences in place of those that the passages do not support; see `prepare`."""
+    listed = "\n".join(
+        f"{number}. {shorten(plain(text), _SENTENCE_CHARACTERS)}" for number, text in enumerate(wrong, start=1)
+    )
+    return _prepared(load_prompt(REPAIR), request, settings, wrong=listed)
+
+
+def _prepared(prompt: Prompt, request: Request, settings: LLMSettings, **values: str) -> Prepared:
+    """A prompt with its own `values`, and with what of the passages and the history there is room for."""
     fence = fence_for([hit.paper.abstract for hit in request.hits])
 
     def messages(passages: Sequence[str], history: str) -> tuple[Message, ...]:
         system, user = prompt.filled(
+            **values,
             fence=fence,
-            sentences=str(sentences),
             passages="\n\n".join(passages),
             history=history,
             question=plain(request.question),

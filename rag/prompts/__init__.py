@@ -11,8 +11,15 @@ from string import Template
 NOT_FOUND = "NOT IN THE ABSTRACTS"
 """What the model is told to say, and is understood to mean, when the abstracts do not answer."""
 
+REMOVED = "REMOVE"
+"""What the model is told to say for a sentence that cannot be repaired."""
+
 ANSWER = "answer-2"
 CONDENSE = "condense-1"
+REPAIR = "repair-1"
+REWRITE = "rewrite-1"
+HYDE = "hyde-1"
+RERANK = "rerank-1"
 
 _SECTION = re.compile(r"^## (system|user)\s*$", re.MULTILINE)
 
@@ -27,7 +34,7 @@ class Prompt:
 
     def filled(self, **values: str) -> tuple[str, str]:
         """The system and the user message; KeyError names a value that is missing."""
-        values = {"not_found": NOT_FOUND, **values}
+        values = {"not_found": NOT_FOUND, "removed": REMOVED, **values}
         return self.system.substitute(values), self.user.substitute(values)
 
 
