@@ -19,6 +19,7 @@ from rag.connection import Stop
 from rag.conversation import Condenser, by_rules
 from rag.errors import CostLimit, ModelError, UsageError
 from rag.quarantine import usable
+from rag.questions import asks_of_full_text
 from rag.settings import AnswerSettings
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 LONGEST_QUESTION = 4000
 _NEAREST = 3  # papers named when abstaining
+_ABSTRACTS_ONLY = "The library holds abstracts only: what stands in a paper's full text cannot be told from it."
 
 
 class Retrieves(Protocol):
@@ -307,7 +309,7 @@ class _Run:
             searched=found.question,
             filters=found.filters,
             confidence=verdict.probability if verdict else None,
-            notes=(*(found.notes if found.hits else ()), *draft.notes),
+            notes=(*(found.notes if found.hits else ()), *draft.notes, *_limits(self._question, draft)),
             usage=draft.usage,
             cost=self._stop.tally.cost,
             prompt_version=draft.prompt_version,
@@ -321,6 +323,11 @@ class _Run:
             yield
         finally:
             self._timings[stage] = time.perf_counter() - started
+
+
+def _limits(question: str, draft: Draft) -> tuple[str, ...]:
+    """What to say where a question asks for more than abstracts hold."""
+    return (_ABSTRACTS_ONLY,) if asks_of_full_text(question, unanswered=bool(draft.abstained)) else ()
 
 
 def _sound(found: Retrieval) -> Retrieval:

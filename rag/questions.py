@@ -20,6 +20,21 @@ Asked = Literal["number", "date", "person", "name", "reason", "yes-no", "definit
 _WINDOW = 1000
 
 
+_FULL_TEXT = re.compile(
+    r"\b(?:table|figure|fig\.|section|chapter|equation|eq\.|theorem|lemma|appendix|page|footnote|listing)\s*#?"
+    r"(?:\d|[A-H]\b)|\bfull[- ]text|\b(?:the|its|their|in|an) (?:appendix|appendices|supplement\w*|bibliography"
+    r"|reference list|references|acknowledge?ments?|footnotes?)\b"
+    r"|\b(?:conclusions?|introduction|method|results|discussion|related work) section\b",
+    re.IGNORECASE,
+)
+_RARELY_TOLD = re.compile(
+    r"\b(?:hyper-?parameters?|learning rates?|batch sizes?|random seeds?|optimi[sz]ers?|weight decay|warm-?up"
+    r"|dropout|number of (?:epochs|layers|heads)|how many (?:epochs|layers|heads)|pseudo-?code|proofs?|derivations?"
+    r"|prompt templates?|tables?|figures?|plots?|diagrams?|equations?)\b",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Understanding:
     """A question taken apart. `topic` is what to search for: the question without its filters, empty only if
@@ -75,6 +90,19 @@ def asks_for_papers(question: str) -> bool:
     (True, False)
     """
     return bool(_PAPERS_WANTED.search(question[:_WINDOW]))
+
+
+def asks_of_full_text(question: str, *, unanswered: bool) -> bool:
+    """Whether a question asks for what stands in a paper's full text: a numbered table, an appendix; when it is
+    `unanswered`, also for what abstracts rarely tell, such as hyperparameters.
+
+    >>> asks_of_full_text("What does Table 2 show?", unanswered=False)
+    True
+    >>> asks_of_full_text("Which learning rate is used?", unanswered=False)
+    False
+    """
+    start = question[:_WINDOW]
+    return bool(_FULL_TEXT.search(start) or (unanswered and _RARELY_TOLD.search(start)))
 
 
 def _without_manner(topic: str) -> str:

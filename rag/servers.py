@@ -8,6 +8,7 @@ import re
 from rag.errors import ModelUnavailable
 from rag.text import collapse, shorten
 
+_SHORTEST_KEY = 8  # a stand-in such as "none" is no secret, and a word like any other
 _KEY_SHAPED = re.compile(r"\b(?:sk|key|pk)-[\w\-*]{6,}|(?<=Bearer )\S+")
 
 
@@ -26,6 +27,10 @@ def pause(error: ModelUnavailable, attempt: int) -> float:
 
 def redacted(said: str) -> str:
     """What an error says, in one line of at most 300 characters and without anything that looks like a key."""
+    return shorten(_KEY_SHAPED.sub("***", without_keys(collapse(said))), 300)
+
+
+def without_keys(said: str) -> str:
+    """A server's text without the key that it was sent: it may say that back."""
     key = os.environ.get("OPENAI_API_KEY", "").strip()
-    line = collapse(said)
-    return shorten(_KEY_SHAPED.sub("***", line.replace(key, "***") if key else line), 300)
+    return said.replace(key, "***") if len(key) >= _SHORTEST_KEY else said

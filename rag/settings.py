@@ -106,7 +106,8 @@ class PriceSettings(Section):
 
 
 class LLMSettings(Section):
-    """The language model. Keys come from the environment only, never from a file."""
+    """The language model. Keys come from the environment only, never from a file. `context_window` is in tokens,
+    counted with cl100k for every model, a tenth of it held back because other models' tokens are shorter."""
 
     kind: Literal["none", "openai", "openai-like"] = "none"
     model: str = "gpt-4o-mini"

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection
 
 from rag.orders import visible
+from rag.servers import without_keys
 
 _HIDDEN_BLOCK = re.compile(
     r"<(think(?:ing)?|script|style|iframe|svg|object|tool_calls?|function_calls?|tool_use|invoke)\b"
@@ -55,7 +56,7 @@ def clean(text: str, known_addresses: Collection[str]) -> str:
 
 
 def _cleaned(text: str, known: Collection[str]) -> str:
-    plain = html.unescape(visible(text)).translate(_WIDE)
+    plain = without_keys(html.unescape(visible(text)).translate(_WIDE))
     plain = _HIDDEN_BLOCK.sub("", plain)
     plain = _RAISED_MARKER.sub(r" [\1]", _ESCAPED_MARKER.sub(r"[\1]", plain))
     plain = _RAISED_DIGITS.sub(lambda match: f" [{match.group().translate(_LOWERED)}]", plain)
