@@ -119,6 +119,10 @@ class Retriever:
             clock.lap("search")
             hits, sentences = self._ranked(found, understanding, k, help_)
             clock.lap("rank")
+            if not hits and not self._lexical.count():
+                notes = (
+                    "its papers are not indexed yet; run the last `citewise ingest` again, it goes on where it stopped",
+                )
         notes, prompts = (*notes, *help_.notes), tuple(help_.prompts)
         return Retrieval(question, hits, sentences, understanding, wanted, notes, clock.laps, help_.usage, prompts)
 
