@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rag.pipeline import Pipeline
     from rag.retrieval import Retriever
     from rag.spending import Tally
+    from rag.stores.archive import Description
     from rag.stores.catalog import Catalog
     from rag.stores.chroma_server import ServerIndex
     from rag.stores.dense import ChromaIndex
@@ -79,11 +80,11 @@ def reading_encoder(settings: EmbeddingSettings, manifest: Manifest) -> Encoder:
 
 
 def writing_encoder(
-    folder: Path, settings: Settings, *, manifest: Manifest | None = None, tell: Tell | None = None
+    folder: Path, settings: Settings, *, manifest: Manifest | Description | None = None, tell: Tell | None = None
 ) -> Encoder:
     """The encoder for a library's passages; one on a server is asked for each passage once, within
     `embedding.max_cost`, and `tell` is given the estimate before. `manifest` is that of the library as it is, where
-    its vectors are to stay."""
+    its vectors are to stay, or of the file that they come from."""
     from rag.embedding_cache import FILE, RememberingEncoder, VectorCache
     from rag.llama_encoder import LlamaEncoder
 
@@ -285,12 +286,17 @@ class _LazyModel:
 
 def open_ingester(folder: Path, settings: Settings, tell: Tell | None = None) -> Ingester:
     """The one writer of a library, which is made when it is the first; `tell` as for `writing_encoder`."""
-    from rag.ingest import Ingester
     from rag.stores import manifest as manifests
+
+    return _ingester(folder, settings, writing_encoder(folder, settings, manifest=manifests.read(folder), tell=tell))
+
+
+def _ingester(folder: Path, settings: Settings, encoder: Encoder) -> Ingester:
+    from rag.ingest import Ingester
 
     return Ingester(
         folder,
-        encoder=writing_encoder(folder, settings, manifest=manifests.read(folder), tell=tell),
+        encoder=encoder,
         chunking=settings.chunking,
         open_indexes=_opener(folder, settings),
         dense=settings.dense.kind,
@@ -333,13 +339,24 @@ def export_library(
 
 
 def import_library(
-    folder: Path, settings: Settings, path: Path, *, progress: Callable[[Progress], None] | None = None
+    folder: Path,
+    settings: Settings,
+    path: Path,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    tell: Tell | None = None,
 ) -> IngestReport:
-    """Take a portable file into a library, which is made when it is the first; see `importing.Import`."""
+    """Take a portable file into a library, which is made when it is the first; see `importing.Import`, and
+    `writing_encoder` for `tell`."""
     from rag.importing import Import
+    from rag.stores import manifest as manifests
+    from rag.stores.archive_reader import Archive
 
-    with open_ingester(folder, settings) as ingester:
-        return Import(ingester, build_encoder(settings.embedding), settings.chunking).read(path, progress=progress)
+    with Archive(path) as archive:
+        made = manifests.read(folder) or archive.description
+        encoder = writing_encoder(folder, settings, manifest=made, tell=tell)
+        with _ingester(folder, settings, encoder) as ingester:
+            return Import(ingester, encoder, settings.chunking).read(archive, progress=progress)
 
 
 def examine(folder: Path, settings: Settings) -> list[Check]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,6 +139,15 @@ class RememberingEncoder:
             for key, vector in zip(keys, found, strict=True):
                 vectors[rows[key]] = vector
         return vectors
+
+    def keep(self, vectors: Mapping[str, Vectors]) -> None:
+        """Take over vectors by text that this encoder made elsewhere: they are not paid for again."""
+        import numpy as np
+
+        texts = list(vectors)
+        rows = self._rows(texts)
+        if rows:
+            self._cache.write(list(rows), np.array([vectors[texts[places[0]]] for places in rows.values()]))
 
     def afford(self, parts: Iterable[Sequence[str]]) -> Estimate:
         """What embedding these texts takes; told, and CostLimit where that is more than the limit. Sends nothing."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from rag.chunking import chunk
+from rag.embedding_cache import RememberingEncoder
 from rag.errors import InputError
 from rag.folding import fold
 from rag.indexing import Progress
@@ -24,6 +24,7 @@ from rag.stores.journal import Journal
 
 if TYPE_CHECKING:
     from rag.interfaces import Vectors
+    from rag.parsers import Notice
 
 Taken = Iterator[tuple[list[Outcome], IndexJob]]
 
@@ -36,33 +37,36 @@ class Import:
         self._encoder = encoder
         self._chunking = chunking
 
-    def read(self, path: Path, *, progress: Callable[[Progress], None] | None = None) -> IngestReport:
+    def read(self, archive: Archive, *, progress: Callable[[Progress], None] | None = None) -> IngestReport:
         """Take in one file, which is checked whole before anything is changed; what became of each record.
 
         Vectors are taken over where the same encoder made them, else every passage is encoded again. An import that
         was interrupted is finished by running it again. Raises InputError for a file that is damaged or none of ours,
-        LibraryLocked while another process writes, LibraryMismatch and LibraryError as an ingest does.
+        LibraryLocked while another process writes, LibraryMismatch, LibraryError and CostLimit as an ingest does.
         """
         report, meter = IngestReport(), Meter(progress, None)
-        with Archive(path) as archive:
-            meter.total = archive.description.papers
-            meter.show("checking", force=True)
-            archive.check()
-            encoder = KnownVectors(self._encoder, archive.description)
-            with self._ingester.writing(encoder) as session:
-                intake = self._intake(session)
-                for batch in archive.batches():
-                    for outcomes, job in intake.take(batch.papers):
-                        _count(report, outcomes)
-                        encoder.remember(job, batch)
-                        session.indexer.submit(job)
-                    meter.done += len(batch.papers)
-                    meter.show("importing", meter.done)
-                for outcomes, job in intake.finish():
+        meter.total = archive.description.papers
+        meter.show("checking", force=True)
+        archive.check()
+        encoder = KnownVectors(self._encoder, archive.description)
+        # A paid encoder keeps the vectors itself, and is asked for the others when all are known.
+        with self._ingester.writing(None if encoder.paid else encoder) as session:
+            intake = self._intake(session)
+            for batch in archive.batches():
+                for outcomes, job in intake.take(batch.papers):
                     _count(report, outcomes)
-                    session.indexer.submit(job)
-                meter.show("indexing", meter.done, force=True)
-            _tell(report, path, encoder, archive.description)
+                    encoder.remember(job, batch)
+                    session.submit(job)
+                meter.done += len(batch.papers)
+                meter.show("importing", meter.done)
+            for outcomes, job in intake.finish():
+                _count(report, outcomes)
+                session.submit(job)
+            estimate = session.settle(meter)
+            meter.show("indexing", meter.done, force=True)
+        encoded = estimate.texts if estimate else encoder.encoded
+        if encoded:
+            report.notices.append(_encoded(archive, encoder, encoded))
         report.seconds = meter.seconds
         return report
 
@@ -78,6 +82,7 @@ class KnownVectors:
     def __init__(self, encoder: Encoder, made_with: Description) -> None:
         self.name, self.dimension, self.fingerprint = encoder.name, encoder.dimension, encoder.fingerprint
         self.fits = (made_with.fingerprint, made_with.dimension) == (self.fingerprint, self.dimension)
+        self.paid = encoder if isinstance(encoder, RememberingEncoder) else None
         self.encoded = 0
         """Texts that had to be encoded."""
         self._encoder = encoder
@@ -89,10 +94,15 @@ class KnownVectors:
             return
         passages = (passage for paper in batch.papers for passage in paper.passages)
         vectors = {passage.text: vector for passage, vector in zip(passages, batch.vectors, strict=True)}
+        known: dict[str, Vectors] = {}
         for passage in job.passages:
             vector = vectors.get(passage.text)
             if vector is not None and vector[0] == vector[0]:  # not NaN, which stands for none
-                self._known[passage.text] = vector
+                known[passage.text] = vector
+        if self.paid:
+            self.paid.keep(known)
+        else:
+            self._known.update(known)
 
     def encode(self, texts: Sequence[str], *, side: Side = "passage") -> Vectors:
         """As the encoder does; float32 (len(texts), dimension)."""
@@ -202,14 +212,13 @@ def _count(report: IngestReport, outcomes: Sequence[Outcome]) -> None:
     report.count(outcomes)
 
 
-def _tell(report: IngestReport, path: Path, encoder: KnownVectors, made_with: Description) -> None:
+def _encoded(archive: Archive, encoder: KnownVectors, passages: int) -> Notice:
     from rag.parsers import Notice
 
-    if encoder.encoded:
-        reason = (
-            "they had no vector that fits"
-            if encoder.fits
-            else f"the file's vectors were made with {made_with.encoder} ({made_with.fingerprint[:12]})"
-        )
-        message = f"{encoder.encoded:,} passages were encoded with {encoder.name}: {reason}"
-        report.notices.append(Notice(str(path), 0, message))
+    made_with = archive.description
+    reason = (
+        "they had no vector that fits"
+        if encoder.fits
+        else f"the file's vectors were made with {made_with.encoder} ({made_with.fingerprint[:12]})"
+    )
+    return Notice(str(archive.path), 0, f"{passages:,} passages were encoded with {encoder.name}: {reason}")

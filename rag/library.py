@@ -207,13 +207,16 @@ class Library:
         """
         return export_library(self.folder, self.settings, Path(path), progress=progress)
 
-    def import_from(self, path: str | Path, *, progress: Report | None = None) -> IngestReport:
+    def import_from(
+        self, path: str | Path, *, progress: Report | None = None, tell: Callable[[Estimate], object] | None = None
+    ) -> IngestReport:
         """Take in a portable file: an empty library becomes what was exported, another is added to as by an ingest.
 
         Nothing is encoded again where the same encoder made the file's vectors; otherwise a notice in the report says
-        so. Raises InputError for a file that is damaged or none of ours, before anything is changed.
+        so, and `tell` and CostLimit are as for `ingest`. Raises InputError for a file that is damaged or none of ours,
+        before anything is changed.
         """
-        return import_library(self.folder, self.settings, Path(path), progress=progress)
+        return import_library(self.folder, self.settings, Path(path), progress=progress, tell=tell)
 
     def doctor(self) -> list[Check]:
         """What is in order and what is not, each with the command that mends it."""

@@ -347,3 +347,34 @@ def test_the_command_shows_the_estimate_and_stops_at_max_cost(server, papers, tm
     assert citewise(["rebuild", *shared, "--max-cost", "0"]) == 0  # all is known, so nothing is paid
     with sqlite3.connect(tmp_path / "library" / FILE) as database:
         assert database.execute("SELECT count(*) FROM vectors").fetchone() == (PAPERS,)
+
+
+def test_an_import_takes_over_what_was_paid_and_says_what_the_rest_costs(server, papers, tmp_path):
+    file = tmp_path / "library.citewise"
+    with library_on(tmp_path / "library", server) as library:
+        library.ingest([papers])
+        library.export_to(file)
+        answer = library.ask("How long does the koala sleep?").text
+    server.requests.clear()
+    with library_on(tmp_path / "copy", server, prices=PRICE, max_cost=0.0) as copy:
+        assert copy.import_from(file).notices == []
+        assert server.requests == []
+        copy.rebuild()
+        assert passages(server) == []
+        assert copy.ask("How long does the koala sleep?").text == answer
+    server.requests.clear()
+    told: list[Estimate] = []
+    other = {"kind": "openai-like", "model": "other", "base_url": server.url, "retries": 0}
+    prices = {"other": PRICE["letters"]}
+    with (
+        open_library(tmp_path / "new", embedding=other | {"max_cost": 1e-6}, prices=prices) as library,
+        pytest.raises(CostLimit, match="what was read is kept"),
+    ):
+        library.import_from(file, tell=told.append)
+    assert told[0].texts == PAPERS
+    assert passages(server) == []
+    with open_library(tmp_path / "new", embedding=other, prices=prices) as library:
+        [notice] = library.import_from(file).notices
+        assert f"{PAPERS} passages were encoded with" in notice.message
+        assert len(passages(server)) == PAPERS
+        assert all(check.ok for check in library.doctor() if "index" in check.name)

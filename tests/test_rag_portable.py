@@ -47,8 +47,8 @@ def export(folder: Path, path: Path) -> Path:
 
 def take_in(folder: Path, path: Path, encoder: WordEncoder | None = None):
     encoder = encoder or WordEncoder()
-    with ingester(folder, encoder) as writer:
-        return Import(writer, encoder, CHUNKING).read(path)
+    with Archive(path) as opened, ingester(folder, encoder) as writer:
+        return Import(writer, encoder, CHUNKING).read(opened)
 
 
 @pytest.fixture(scope="module")

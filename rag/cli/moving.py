@@ -6,7 +6,7 @@ import json
 
 import click
 
-from rag.cli.options import library_options, open_with
+from rag.cli.options import cost_option, embedding_within, library_options, open_with
 
 
 @click.command("export")
@@ -25,14 +25,15 @@ def export(path: str, folder: str | None, configs: tuple[str, ...]) -> None:
 @click.command("import")
 @click.argument("path", metavar="FILE.citewise", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
+@cost_option
 @library_options
-def import_(path: str, as_json: bool, folder: str | None, configs: tuple[str, ...]) -> None:
+def import_(path: str, as_json: bool, max_cost: float | None, folder: str | None, configs: tuple[str, ...]) -> None:
     """Take in a file that `citewise export` wrote; it is checked whole before anything is changed."""
     from rag.cli.terminal import progress_bar, show_report
 
-    with open_with(folder, configs) as library:
+    with open_with(folder, configs, **embedding_within(max_cost)) as library:
         with progress_bar(enabled=not as_json) as bar:
-            report = library.import_from(path, progress=bar.show)
+            report = library.import_from(path, progress=bar.show, tell=bar.say)
         if as_json:
             click.echo(json.dumps(report.as_json(), ensure_ascii=False))
         else:

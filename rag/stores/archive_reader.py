@@ -44,7 +44,7 @@ class Archive:
     """An archive opened to be read. Raises InputError, in one line, for whatever is wrong with the file."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._zip: zipfile.ZipFile | None = None
         with self._explained():
             self._file = path.open("rb")
@@ -98,7 +98,7 @@ class Archive:
         known = adapter(_Versioned).validate_json(content, strict=True)
         if known.format > FORMAT:
             raise InputError(
-                f"{self._path} was written by a newer Citewise (format {known.format}, this one knows {FORMAT}):"
+                f"{self.path} was written by a newer Citewise (format {known.format}, this one knows {FORMAT}):"
                 " update Citewise"
             )
         description = adapter(Description).validate_json(content, strict=True)
@@ -107,7 +107,7 @@ class Archive:
             _expect(found[name].file_size == part.bytes, f"{name} has another size")
             packed = found[name].compress_size
             most = packed if name == VECTORS else _MAX_EXPANSION * packed + _ALWAYS_ALLOWED
-            _expect(packed <= self._path.stat().st_size and part.bytes <= most, f"{name} is packed too tightly")
+            _expect(packed <= self.path.stat().st_size and part.bytes <= most, f"{name} is packed too tightly")
         return description
 
     def _some(self, papers: Iterator[tuple[ArchivedPaper, int]]) -> list[ArchivedPaper]:
@@ -142,9 +142,9 @@ class Archive:
         try:
             yield
         except FileNotFoundError as error:
-            raise InputError(f"no file {self._path}") from error
+            raise InputError(f"no file {self.path}") from error
         except OSError as error:
-            raise InputError(f"cannot read {self._path}: {error.strerror or error}") from error
+            raise InputError(f"cannot read {self.path}: {error.strerror or error}") from error
         except ValidationError as error:
             raise self._damaged(f"{error.title}: {error.errors()[0]['msg']}") from error
         # What zipfile says to bytes that are no archive of ours; RuntimeError for an encrypted or unknown one.
@@ -153,7 +153,7 @@ class Archive:
 
     def _damaged(self, reason: str) -> InputError:
         detail = " ".join(reason.split())[:200]
-        return InputError(f"{self._path} is no whole Citewise export ({detail}): copy it again, or export it again")
+        return InputError(f"{self.path} is no whole Citewise export ({detail}): copy it again, or export it again")
 
 
 @dataclass(frozen=True, slots=True)
