@@ -116,7 +116,8 @@ def visit(browser: Any) -> Iterator[Any]:
     failures: list[str] = []
 
     def go(url: str, *, width: int = 1280, height: int = 800, scheme: str = "light", wait: bool = True) -> Any:
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        viewport = {"width": width, "height": height}
+        context = browser.new_context(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
         context.set_default_timeout(15_000)
         contexts.append(context)
         page = context.new_page()

@@ -138,6 +138,13 @@ def test_a_question_completed_from_the_history_is_shown_as_searched():
     assert "Searched for <q>How fast is Ember on graphs?</q>" in html
 
 
+def test_the_papers_that_a_follow_up_was_narrowed_to_are_called_by_their_titles():
+    first = answer(paper(title="Ember: Fast Fires"))
+    second = Answer("Which of these?", "None.", filters=Filters(only=("p1",)))
+    html = render.conversation_html([Exchange("How fast?", first), Exchange("Which of these?", second)], "id")
+    assert "only Ember<span" in html
+
+
 def test_exchanges_survive_keeping_as_they_were():
     exchange = Exchange(
         "q", answer(paper(authors=("A", "B"), sources=(SourceRef("f", 2),))), Filters(year_from=2020), rating=1

@@ -164,9 +164,11 @@ def _wire_conversation(page: gr.Blocks, at: SimpleNamespace, on: Handlers) -> No
     at.bridge.similar(on.similar, None, at.similar, **_EACH)
     at.bridge.rate(on.rate, [at.talk], [at.talk], **_IN_TURN)
     at.bridge.export(on.export, [at.talk], at.saved, **_PRIVATE).then(None, at.saved, None, js=_SAVE)
-    at.bridge.kept(on.listed, [at.looked_for, at.talk], at.kept, **_PRIVATE)
-    at.looked_for.change(on.listed, [at.looked_for, at.talk], at.kept, trigger_mode="always_last", **_PRIVATE)
-    at.bridge.alter(on.alter, [at.looked_for, at.talk], [at.kept, *conversation], **_PRIVATE)
+    # One after the other, so that what was typed last is what is listed.
+    listing: dict[str, Any] = {**_PRIVATE, "concurrency_id": "kept", "concurrency_limit": 1}
+    at.bridge.kept(on.listed, [at.looked_for, at.talk], at.kept, **listing)
+    at.looked_for.change(on.listed, [at.looked_for, at.talk], at.kept, trigger_mode="always_last", **listing)
+    at.bridge.alter(on.alter, [at.looked_for, at.talk], [at.kept, *conversation], **listing)
     at.bridge.open(on.open_by, [at.talk], conversation, **_EACH)
     page.load(on.arrive, [at.talk], [*conversation, at.summary, at.menu, at.table], **_PRIVATE).then(
         on.first_page, [at.talk], at.finished, **_PRIVATE

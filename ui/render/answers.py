@@ -20,15 +20,20 @@ _UNSUPPORTED = "The abstracts do not support this sentence."
 
 def conversation_html(exchanges: Sequence[Exchange], conversation: str | None) -> str:
     """All finished exchanges; `conversation` is the id under which they are kept."""
-    turns = "".join(turn_html(exchange, number) for number, exchange in enumerate(exchanges))
+    shown = [source.paper for item in exchanges if item.answer for source in item.answer.sources]
+    titles = {paper.id: paper.title for paper in shown}
+    turns = "".join(turn_html(exchange, number, titles) for number, exchange in enumerate(exchanges))
     return f'<div class="turns" data-conversation="{attribute(conversation or "")}">{turns}{_spent(exchanges)}</div>'
 
 
-def turn_html(exchange: Exchange, number: int) -> str:
-    """One exchange: the question, what became of it, and (hidden, for the side panel) its sources."""
+def turn_html(exchange: Exchange, number: int, titles: Mapping[str, str] | None = None) -> str:
+    """One exchange: the question, what became of it, and (hidden, for the side panel) its sources.
+
+    `titles` by id are those of the papers that a follow-up may have been narrowed to.
+    """
     answer = exchange.answer
     if answer is not None:
-        below = _answer(answer, exchange, number)
+        below = _answer(answer, exchange, number, titles or {})
     elif exchange.problem is not None:
         below = f'<p class="problem" role="alert">{plain(exchange.problem)}</p>'
     else:
@@ -94,13 +99,13 @@ def _question(question: str, number: int) -> str:
     )
 
 
-def _answer(answer: Answer, exchange: Exchange, number: int) -> str:
+def _answer(answer: Answer, exchange: Exchange, number: int, known: Mapping[str, str]) -> str:
     searched = ""
     if answer.searched and answer.searched.strip() != answer.question.strip():
         searched = f'<p class="searched">Searched for <q>{plain(answer.searched)}</q></p>'
     body = _abstention(answer) if answer.abstained else f'<div class="answer">{_body(answer)}</div>'
     notes = "".join(f'<p class="note">{plain(note)}</p>' for note in answer.notes)
-    titles = {source.paper.id: source.paper.title for source in answer.sources}
+    titles = {**known, **{source.paper.id: source.paper.title for source in answer.sources}}
     heard = heard_html(_heard(answer.filters, exchange.given), number, titles)
     return (
         f"{searched}{heard}{body}{notes}{_footer(answer, exchange, number)}"

@@ -103,5 +103,6 @@ def people(paper: Paper, most: int = 3) -> str:
 
 def facts(paper: Paper) -> str:
     """Authors, venue and date in one line of HTML."""
-    known = [fact for fact in (people(paper), paper.venue, paper.date_text) if fact]
+    date = (paper.date_text or "").replace(" ", "\u00a0")
+    known = [fact for fact in (people(paper), paper.venue, date) if fact]
     return "\u00a0· ".join(f"<span>{plain(fact)}</span>" for fact in known)  # no line begins with the dot
