@@ -146,12 +146,13 @@ def test_a_path_of_this_machine_is_added(visit, empty_url, tmp_path):
 
 
 def test_the_report_says_what_was_merged_and_what_was_rejected_and_why(visit, empty_url):
-    page = library(visit(empty_url))
+    page = library(visit(empty_url, height=600))
     twice = json.dumps({"title": "Saltmarsh: Growing Reeds", "abstract": "Saltmarsh grows reeds in brackish water."})
     page.fill("#pasted textarea", "\n".join([twice, twice, json.dumps({"title": "", "abstract": ""})]))
     assert added(page) == 1
     report = page.locator("#report")
     assert "1 rejected" in report.inner_text()
+    page.wait_for_function("document.querySelector('#report .report').getBoundingClientRect().bottom <= innerHeight")
     assert re.search(r"line 3: neither a title nor an abstract", report.inner_text())
     report.locator("summary", has_text="1 merged").click()
     report.locator("[data-do=paper]").first.click()

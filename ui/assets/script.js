@@ -266,7 +266,7 @@
     }
   }
   function begin() {
-    const parts = ["#finished", "#live", "#similar", "#map", "#map-notice", "#chips", "#detail", "#map-paper"].map((name) => $(name));
+    const parts = ["#finished", "#live", "#similar", "#map", "#map-notice", "#chips", "#detail", "#map-paper", "#report"].map((name) => $(name));
     if (parts.some((part) => !part) || !panel()) return void setTimeout(begin, 50);
     const theme = localStorage.getItem("citewise-theme");
     if (theme) setTheme(theme === "dark");
@@ -292,6 +292,12 @@
     ["#detail", "#map-paper"].forEach((part) => new MutationObserver(() => {
       if (byKeyboard && document.activeElement === opener) $(`${part} h2`)?.focus({ preventScroll: true });
     }).observe($(part), { childList: true, subtree: true, characterData: true }));
+    let told = "";
+    new MutationObserver(() => {  // progress, then the report: each comes into sight once the form has its height again
+      const now = $("#report :is(.progress, .report, .problem)")?.className ?? "";
+      if (now && now !== told) setTimeout(() => $("#report").scrollIntoView({ block: "nearest" }), now === "report" ? 600 : 100);
+      told = now;
+    }).observe($("#report"), { childList: true, subtree: true });
     settled();
   }
   document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", begin) : begin();
