@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -165,6 +166,7 @@ def _build(settings: LLMSettings, connections: Connections) -> LLM:
     from llama_index.llms.openai import OpenAI
     from llama_index.llms.openai_like import OpenAILike
 
+    importlib.import_module("openai.resources.chat")  # else the first call would import it, in the server's time
     key = os.environ.get("OPENAI_API_KEY", "").strip()
     if settings.kind == "openai" and not key:
         raise ModelRejected(

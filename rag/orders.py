@@ -96,33 +96,54 @@ _MODEL_COMMANDS = (
     r"(?:\d+\.\d+\.|localhost)|\d+\.\d+\.\d+\.\d+|localhost)",
     r"(?:fetch|load|request|post to|send .{0,40} to) (?:the )?(?:url |page |address )?(?:https?://|www\.)",
 )  # fmt: skip
-# Chat templates, forged roles and forged ends of a passage, wherever they stand.
-_TEMPLATES = re.compile(
-    r"<\|[\w ]{2,30}\|>|\[/?inst\]|<</?sys>>|<(?:start|end)_of_turn>|</?(?:system|assistant|instructions?|im_start"
-    r"|im_end)>"
-    r"|</?passage-?\w*\b"
-    rf"|(?:^|[.!?]\s+)(?:(?:(?:note|message|instructions?|notice|hint|reminder|task|command)s? )?(?:to|for)|dear"
-    rf"|attention,?)"
-    rf" (?:(?:all|any|the|every|whatever) )*(?:[\w-]+ ){{0,2}}?{_MACHINE}\b.{{0,40}}?[:!]\s|(?:^|[.!?]\s+)(?:dear"
-    rf"|attention) (?:\w+ )?{_MACHINE}\b|(?:^|[.!?]\s+){_MACHINE} (?:reading|processing|"
-    r"reviewing|summari[sz]ing) this\b"
-    r"|(?:^|[.!?]\s+|#\s*|\[\s*|\*\*)(?:new |updated |hidden |admin |developer )*(?:system|assistant|user|human"
-    r"|developer|admin"
-    r")(?: (?:message|prompt|note|instructions?|override|update"
-    r"|command))?\s*(?:\]|\*\*)?\s*:\s*\S|\bnot in the abstracts\s*:"
-    r"|\b(?:new|updated|hidden|secret|additional) instructions?\s*:|(?:^|[.!?]\s+)end of (?:the )?(?:passages?"
-    r"|abstracts?|context|data|documents?|input|quoted? \w+)\s*[.:!]"
-    r"|\b(?:in|of|to|with|into|before|after|throughout) your (?:next |final |own |whole |every )?(?:answer"
-    r"|repl(?:y|ies)|response|summary"
-    r"|output)s?\b"
-    # Other languages: abstracts are English, so that a verb and its object say enough.
-    r"|\b(?:ignorier|vergiss|missacht)\w*\b.{0,40}\b(?:anweisung|instruktion|regel|befehl|vorgabe)"
-    r"|\b(?:ignor(?:e[rz]?|ad?|ate)|oublie[rz]?|olvid\w+|esque\w+|dimentic\w+) (?:toute?s?|todas?|todos|tous|tutte"
-    r"|las|los|les?|as|os|cualquier)\b"
-    r".{0,40}\b(?:instru|consigne|regle|regla|regra|regol|istruzion)"
-    r"|\b(?:negeer|vergeet)\b.{0,40}\b(?:instructies|regels|opdrachten)|(?:игнорир|забудь)\w*.{0,40}(?:инструкц"
-    r"|указан|правил)"
-    r"|(?:忽略|无视|無視|忘记).{0,20}(?:指令|指示|提示|规则|命令)|(?:指示|命令|プロンプト).{0,10}無視"
+# What stands anywhere: patterns, each with strings of which a text must hold one, for speed.
+_ANYWHERE = tuple(
+    (needles, re.compile(pattern.translate(_LOOKALIKES)))
+    for needles, pattern in (
+        # the tokens of chat templates, and fences
+        (
+            ("<", "[", "passage-"),
+            r"<\|[\w ]{2,30}\|>|\[/?inst\]|<</?sys>>|<(?:start|end)_of_turn>|</?passage-?\w*\b"
+            r"|</?(?:system|assistant|instructions?|im_start|im_end)>",
+        ),
+        # "Note to AI reviewers:", "SYSTEM:", "New instructions:", "End of passages."
+        (
+            (":", "!"),
+            r"(?:^|[.!?]\s+)(?:(?:(?:note|message|instructions?|notice|hint|reminder|task|command)s? )?(?:to|for)|dear"
+            rf"|attention,?) (?:(?:all|any|the|every|whatever) )*(?:[\w-]+ ){{0,2}}?{_MACHINE}\b.{{0,40}}?[:!]\s",
+        ),
+        (
+            (":",),
+            r"(?:^|[.!?]\s+|#\s*|\[\s*|\*\*)(?:new |updated |hidden |admin |developer )*(?:system|assistant|user|human"
+            r"|developer|admin)(?: (?:message|prompt|note|instructions?|override|update|command))?\s*"
+            r"(?:\]|\*\*)?\s*:\s*\S"
+            r"|\bnot in the abstracts\s*:|\b(?:new|updated|hidden|secret|additional) instructions?\s*:",
+        ),
+        (
+            ("end of",),
+            r"(?:^|[.!?]\s+)end of (?:the )?(?:passages?|abstracts?|context|data|documents?|input|quoted? \w+)\s*[.:!]",
+        ),
+        (("dear ", "attention "), rf"(?:^|[.!?]\s+)(?:dear|attention) (?:\w+ )?{_MACHINE}\b"),
+        (("ing this",), rf"(?:^|[.!?]\s+){_MACHINE} (?:reading|processing|reviewing|summari[sz]ing) this\b"),
+        (
+            (" your ",),
+            r"\b(?:in|of|to|with|into|before|after|throughout) your (?:next |final |own |whole |every )?(?:answer"
+            r"|repl(?:y|ies)|response|summary|output)s?\b",
+        ),
+        # Other languages: abstracts are English, so that a verb and its object say enough.
+        (
+            ("ignor", "vergiss", "missacht", "oubli", "olvid", "esque", "dimentic", "negeer", "vergeet"),
+            r"\b(?:ignorier|vergiss|missacht)\w*\b.{0,40}\b(?:anweisung|instruktion|regel|befehl|vorgabe)"
+            r"|\b(?:ignor(?:e[rz]?|ad?|ate)|oublie[rz]?|olvid\w+|esque\w+|dimentic\w+) (?:toute?s?|todas?|todos|tous"
+            r"|tutte|las|los|les?|as|os|cualquier)\b.{0,40}\b(?:instru|consigne|regle|regla|regra|regol|istruzion)"
+            r"|\b(?:negeer|vergeet)\b.{0,40}\b(?:instructies|regels|opdrachten)",
+        ),
+        (
+            tuple(word.translate(_LOOKALIKES) for word in ("忽略", "无视", "無視", "忘记", "игнорир", "забудь")),
+            r"(?:игнорир|забудь)\w*.{0,40}(?:инструкц|указан|правил)|(?:忽略|无视|無視|忘记).{0,20}(?:指令|指示|提示"
+            r"|规则|命令)|(?:指示|命令|プロンプト).{0,10}無視",
+        ),
+    )
 )
 _ADDRESSED = (
     r"(?:https?:|www\.|\S+\.(?:com|org|net|io|example|test|exe|sh)\b|here\b|(?:this|our|the|my|your|that"
@@ -165,7 +186,7 @@ def orders_model(sentence: str) -> bool:
     False
     """
     told = _told(sentence)
-    return _TEMPLATES.search(told) is not None or any(map(_MODEL.match, _clauses(told)))
+    return _stands_anywhere(told) or any(map(_MODEL.match, _clauses(told)))
 
 
 def gives_orders(sentence: str) -> bool:
@@ -175,7 +196,7 @@ def gives_orders(sentence: str) -> bool:
     True
     """
     told = _told(sentence)
-    if _TEMPLATES.search(told) or _READER_ANYWHERE.search(told):
+    if _stands_anywhere(told) or _READER_ANYWHERE.search(told):
         return True
     return any(_MODEL.match(clause) or _READER.match(clause) for clause in _clauses(told))
 
@@ -184,7 +205,7 @@ def gives_orders(sentence: str) -> bool:
 def first_order(abstract: str) -> Span | None:
     """The first sentence of an abstract that gives orders to a model; None in all but a poisoned one."""
     whole = _skeleton(abstract)
-    if not _TEMPLATES.search(whole) and not any(map(_MODEL.match, _clauses(whole))):
+    if not _stands_anywhere(whole) and not any(map(_MODEL.match, _clauses(whole))):
         return None
     return next((span for span in sentences(abstract) if orders_model(span.text)), None)
 
@@ -194,6 +215,10 @@ def visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(char for char in text if char.isspace() or unicodedata.category(char) not in _UNSEEN)
+
+
+def _stands_anywhere(told: str) -> bool:
+    return any(pattern.search(told) for needles, pattern in _ANYWHERE if any(needle in told for needle in needles))
 
 
 def _clauses(told: str) -> list[str]:
