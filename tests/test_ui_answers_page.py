@@ -17,13 +17,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.enable_sock
 
 ANSWERED = "Which papers retrieve passages with dense vectors?"
 UNANSWERED = "What is the boiling point of lead?"
-MODEL = {
-    "kind": "openai-like",
-    "model": "scripted",
-    "timeout": 20.0,
-    "retries": 0,
-    "prices": {"scripted": {"input": 1000.0, "output": 2000.0}},
-}
+MODEL = {"kind": "openai-like", "model": "scripted", "timeout": 20.0, "retries": 0}
+PRICES = {"scripted": {"input": 1000.0, "output": 2000.0}}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +26,7 @@ def model(starter_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """A page whose answers a scripted model writes, and that model: each test gives it its steps."""
     folder = Path(shutil.copytree(starter_folder, tmp_path_factory.mktemp("model") / "library"))
     with serving(script.says("")) as server:
-        for url in served(folder, llm=MODEL | {"base_url": server.base_url}, gate={"enabled": False}):
+        for url in served(folder, llm=MODEL | {"base_url": server.base_url}, prices=PRICES, gate={"enabled": False}):
             yield url, server
 
 
