@@ -137,6 +137,10 @@ class _Paper:
         self.identities.append(identity)
         self.changed = True
 
+    def holds(self, pk: int) -> bool:
+        """Whether a record is still the paper's: another writer may have removed it."""
+        return any(item.pk == pk for item in self.draft.records)
+
     def drop(self, pk: int) -> StoredRecord:
         at = next(at for at, item in enumerate(self.draft.records) if item.pk == pk)
         self.identities.pop(at)
@@ -190,18 +194,21 @@ class Merger:
             StoredRecord(reading.record, state.key, key.all(), None, reading.data, reading.hash)
             for reading, key in zip(readings, keys, strict=True)
         ]
-        batch = self._batch(items)
-        outcomes = [outcome for item in items if (outcome := self._place(item, batch, state))]
-        return outcomes, self._write(batch)
+        with self._journal.deciding():
+            batch = self._batch(items)
+            outcomes = [outcome for item in items if (outcome := self._place(item, batch, state))]
+            return outcomes, self._write(batch)
 
     def finish(self, state: SourceState) -> Iterator[tuple[list[Outcome], IndexJob]]:
         """At the end of a source: records whose earlier self is gone replace it, the others join as usual."""
         while state.deferred:
             items, state.deferred = state.deferred[:_AT_ONCE], state.deferred[_AT_ONCE:]
             earlier = [state.earlier_self(item.record) for item in items]
-            batch = self._batch(items, also={found.paper for found in earlier if found})
-            outcomes = [self._edit(item, batch, state) for item in items]
-            yield outcomes, self._write(batch)
+            with self._journal.deciding():
+                batch = self._batch(items, also={found.paper for found in earlier if found})
+                outcomes = [self._edit(item, batch, state) for item in items]
+                job = self._write(batch)
+            yield outcomes, job
 
     def forget(self, records: Iterable[tuple[int, int]]) -> Iterator[tuple[int, IndexJob]]:
         """Remove records, given as (record, paper), and the papers left without any: how many those are, by batch."""
@@ -210,11 +217,13 @@ class Merger:
             gone[paper].append(record)
         papers = sorted(gone)
         for start in range(0, len(papers), _AT_ONCE):
-            batch = self._batch([], also=papers[start : start + _AT_ONCE])
-            for paper in batch.papers:
-                for pk in gone[paper.draft.pk or 0]:
-                    paper.drop(pk)
-            yield sum(not paper.draft.records for paper in batch.papers), self._write(batch)
+            with self._journal.deciding():
+                batch = self._batch([], also=papers[start : start + _AT_ONCE])
+                for paper in batch.papers:
+                    for pk in filter(paper.holds, gone[paper.draft.pk or 0]):
+                        paper.drop(pk)
+                job = self._write(batch)
+            yield sum(not paper.draft.records for paper in batch.papers), job
 
     def _batch(self, items: Sequence[StoredRecord], also: Iterable[int] = ()) -> _Batch:
         keys = {key for item in items for key in item.keys}
@@ -242,8 +251,8 @@ class Merger:
         match = batch.match(identity, item.keys)
         earlier = state.earlier_self(item.record)
         pk = earlier.pk if earlier else match and match.paper.unseen_of(state)
-        paper = batch.by_pk[earlier.paper] if earlier else match and match.paper
-        if pk is None or paper is None:
+        paper = batch.by_pk.get(earlier.paper) if earlier else match and match.paper
+        if pk is None or paper is None or not paper.holds(pk):
             return self._admit(item, identity, batch, match)
         state.spend(pk)
         old = paper.drop(pk)

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,19 @@ def shared() -> Path:
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "CITEWISE_LIBRARY", "CHROMA_API_KEY"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """A PostgreSQL server that the tests may do anything with."""
+    from tests.postgres import Server, plain_user, programs
+
+    folder, user = programs(), plain_user()
+    if folder is None or user is None:
+        pytest.skip("PostgreSQL's server is not installed, or would have to run as root")
+    server = Server(folder, user)
+    yield server
+    server.remove()
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -19,14 +20,24 @@ from rag.papers import Paper, Record, SourceRef
 from rag.stores.catalog import Catalog
 from rag.stores.filtering import day_range
 from rag.stores.journal import Journal
+from rag.stores.postgres import PostgresDatabase
 from tests.ingesting import CHUNKING, abstract
 
 ROOT = Path(__file__).parents[1]
 
 
-def filled(path: Path, records: list[Record]) -> Catalog:
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def place(request, tmp_path_factory) -> Callable[[], Path | PostgresDatabase]:
+    """Where a new catalog may be made, in each kind of database."""
+    if request.param == "sqlite":
+        return lambda: tmp_path_factory.mktemp("catalog") / "catalog.sqlite"
+    server = request.getfixturevalue("postgres")
+    return lambda: PostgresDatabase(server.database())
+
+
+def filled(place: Path | PostgresDatabase, records: list[Record]) -> Catalog:
     """A catalog of these records, each source read in turn; the indexes are left out."""
-    catalog = Catalog(path)
+    catalog = Catalog(place)
     journal = Journal(catalog.database)
     merger = Merger(journal, lambda paper: chunk(paper, CHUNKING))
     for name in dict.fromkeys(record.source.path for record in records):
@@ -52,8 +63,8 @@ RECORDS = [
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory):
-    with closing(filled(tmp_path_factory.mktemp("catalog") / "catalog.sqlite", RECORDS)) as found:
+def catalog(place):
+    with closing(filled(place(), RECORDS)) as found:
         yield found
 
 
@@ -124,7 +135,7 @@ def test_papers_come_in_the_order_asked_and_unknown_ids_are_left_out(catalog):
     assert catalog.papers([]) == {}
 
 
-def test_passages_are_the_chunks_of_their_paper(tmp_path):
+def test_passages_are_the_chunks_of_their_paper(place):
     source = SourceRef("a", 1)
     records = [
         Record(title="Long one", abstract=abstract(1, 60), source=source, external_id="long"),
@@ -132,7 +143,7 @@ def test_passages_are_the_chunks_of_their_paper(tmp_path):
         Record(title="", abstract=abstract(3), source=source, external_id="untitled"),
         Record(title="No  abstract\tat all", abstract="", source=source, external_id="empty"),
     ]
-    with closing(filled(tmp_path / "catalog.sqlite", records)) as catalog:
+    with closing(filled(place(), records)) as catalog:
         for found in catalog.all_papers():
             expected = chunk(found, CHUNKING)
             assert catalog.passage_ids([found.id]) == [item.id for item in expected]
@@ -224,8 +235,8 @@ def test_a_file_that_is_no_catalog_is_damaged_in_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_closed_catalog_says_so(tmp_path):
-    catalog = filled(tmp_path / "catalog.sqlite", RECORDS)
+def test_a_closed_catalog_says_so(place):
+    catalog = filled(place(), RECORDS)
     catalog.close()
     with pytest.raises(LibraryError, match="closed"):
         catalog.count()

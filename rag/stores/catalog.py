@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,9 +11,10 @@ from typing import Any, Literal
 from rag.answers import Filters
 from rag.hashing import title_key
 from rag.papers import Paper, Passage, SourceRef
+from rag.stores.database import Database, Rows
 from rag.stores.filtering import where
 from rag.stores.rows import folded, paper_from, passages_from
-from rag.stores.schema import Database, Rows
+from rag.stores.sqlite import SqliteDatabase
 from rag.text import normalised_title
 
 _ALL = Filters()
@@ -32,14 +32,14 @@ _AT_ONCE = 500
 
 
 class Catalog:
-    """The library's papers (`CatalogReader`), from `catalog.sqlite`; the file is made when it does not exist.
+    """The library's papers (`CatalogReader`), from a database; a path is an SQLite file, made at the first writing.
 
     Safe for many threads, and for readers in other processes while one process writes: each call sees the last
-    committed state. Raises LibraryError where the file cannot be used.
+    committed state. Raises LibraryError where the database cannot be used.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.database = Database(path)
+    def __init__(self, place: Path | Database) -> None:
+        self.database = SqliteDatabase(place) if isinstance(place, Path) else place
 
     def generation(self) -> int:
         """Grows with every commit of indexed or removed papers, also by other processes."""
@@ -85,9 +85,7 @@ class Catalog:
 
     def passage_ids(self, paper_ids: Sequence[str]) -> list[str]:
         """All passage ids of the given papers."""
-        chosen = "SELECT value FROM json_each(?)"
-        rows = self.database.read(f"SELECT id, passages FROM papers WHERE id IN ({chosen})", [json.dumps(paper_ids)])
-        return _expanded(rows)
+        return _expanded(self.database.read("SELECT id, passages FROM papers WHERE id = ANY(?)", [list(paper_ids)]))
 
     def all_passage_ids(self) -> list[str]:
         """The ids that both indexes should hold."""
@@ -97,9 +95,7 @@ class Catalog:
         """Paper ids by normalised title, for the titles that exist (display titles of untitled papers do not)."""
         wanted = {key: normalised_title(title) for title in titles if (key := title_key(title)) is not None}
         rows = self.database.read(
-            "SELECT DISTINCT key, id FROM keys JOIN papers ON pk = paper"
-            " WHERE key IN (SELECT value FROM json_each(?)) ORDER BY pk",
-            [json.dumps(list(wanted))],
+            "SELECT key, id FROM keys JOIN papers ON pk = paper WHERE key = ANY(?) ORDER BY pk", [list(wanted)]
         )
         found: defaultdict[str, list[str]] = defaultdict(list)
         for key, paper_id in rows:
@@ -174,12 +170,11 @@ class Catalog:
         }
 
     def damage(self) -> str | None:
-        """What SQLite finds wrong with the file, None when it is whole."""
-        found = self.database.read("PRAGMA quick_check(1)")[0][0]
-        return None if found == "ok" else " ".join(str(found).split())
+        """What is broken in the stored data, None when it is whole."""
+        return self.database.damage()
 
     def close(self) -> None:
-        """Close the file for all threads."""
+        """Close the database for all threads."""
         self.database.close()
 
     def _all(self) -> Iterator[tuple[Paper, list[Passage]]]:
@@ -199,11 +194,10 @@ def load(
     database: Database, column: Literal["id", "pk"], values: Sequence[str | int]
 ) -> Iterator[tuple[Paper, list[Passage]]]:
     """Papers and their passages by id or primary key, in the order of arrival."""
-    chosen = f"papers.{column} IN (SELECT value FROM json_each(?))"
     rows = database.read(
         "SELECT papers.pk, id, title, abstract, data, bodies.passages FROM papers"
-        f" JOIN bodies ON bodies.pk = papers.pk WHERE {chosen} ORDER BY papers.pk",
-        [json.dumps(values)],
+        f" JOIN bodies ON bodies.pk = papers.pk WHERE papers.{column} = ANY(?) ORDER BY papers.pk",
+        [list(values)],
     )
     places = _places(database, [row[0] for row in rows])
     for pk, paper_id, title, abstract, data, passages in rows:
@@ -215,8 +209,8 @@ def _places(database: Database, papers: Iterable[int]) -> dict[int, list[SourceR
     places: defaultdict[int, list[SourceRef]] = defaultdict(list)
     rows = database.read(
         "SELECT paper, path, line FROM records JOIN sources ON sources.pk = source"
-        " WHERE paper IN (SELECT value FROM json_each(?)) ORDER BY paper, path, line",
-        [json.dumps(list(papers))],
+        " WHERE paper = ANY(?) ORDER BY paper, path, line",
+        [list(papers)],
     )
     for paper, path, line in rows:
         places[paper].append(SourceRef(path, line))
@@ -226,7 +220,7 @@ def _places(database: Database, papers: Iterable[int]) -> dict[int, list[SourceR
 def _titles(text: str, filters: Filters) -> tuple[str, list[Any]]:
     condition, values = where(filters)
     words = folded(text).split()
-    return " AND ".join([condition, *["instr(folded_title, ?)"] * len(words)]), [*values, *words]
+    return " AND ".join([condition, *["instr(folded_title, ?) > 0"] * len(words)]), [*values, *words]
 
 
 def _column(rows: Rows) -> list[Any]:

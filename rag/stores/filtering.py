@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import calendar
-import json
 from typing import Any
 
 from rag.answers import Filters
@@ -14,13 +13,13 @@ Clause = tuple[str, list[Any]]
 
 
 def where(filters: Filters) -> Clause:
-    """A condition on `papers` and its parameters; "1" when every paper passes.
+    """A condition on `papers` and its parameters; "TRUE" when every paper passes.
 
     A date known only to the month or year passes when any of its days would.
     """
     clauses = [*_numbers(filters), *_dates(filters), *_names(filters), *_ids(filters)]
     if not clauses:
-        return "1", []
+        return "TRUE", []
     return " AND ".join(text for text, _ in clauses), [value for _, values in clauses for value in values]
 
 
@@ -69,9 +68,9 @@ def _dates(filters: Filters) -> list[Clause]:
 
 def _names(filters: Filters) -> list[Clause]:
     clauses = [
-        _any("instr(folded_venue, ?)", filters.venues),
-        _any("instr(folded_authors, ?)", filters.authors),
-        _any("instr(lower(path), ?)", filters.sources),
+        _any("instr(folded_venue, ?) > 0", filters.venues),
+        _any("instr(folded_authors, ?) > 0", filters.authors),
+        _any("instr(lower(path), ?) > 0", filters.sources),
     ]
     if (source := clauses[2]) is not None:
         inner = f"SELECT pk FROM sources WHERE {source[0]}"
@@ -88,7 +87,7 @@ def _any(condition: str, names: tuple[str, ...]) -> Clause | None:
 def _ids(filters: Filters) -> list[Clause]:
     clauses: list[Clause] = []
     if filters.only:
-        clauses.append(("id IN (SELECT value FROM json_each(?))", [json.dumps(filters.only)]))
+        clauses.append(("id = ANY(?)", [list(filters.only)]))
     if filters.exclude:
-        clauses.append(("id NOT IN (SELECT value FROM json_each(?))", [json.dumps(filters.exclude)]))
+        clauses.append(("id <> ALL(?)", [list(filters.exclude)]))
     return clauses

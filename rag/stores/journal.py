@@ -1,20 +1,18 @@
 """What is written to the catalog: records, the papers they make, and the work left for the indexes."""
-# ruff: noqa: S608 - statements are made of constants; values are bound.
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from rag.papers import Paper, Passage, SourceRef
 from rag.stores import rows
 from rag.stores.catalog import load
+from rag.stores.database import Connection, Database
 from rag.stores.drafts import Doomed, Draft, IndexJob, Known, StoredRecord
 from rag.stores.paper_writer import PaperWriter
-from rag.stores.schema import Database
 
 _AT_ONCE = 500
 
@@ -25,17 +23,23 @@ class Journal:
     def __init__(self, database: Database) -> None:
         self.database = database
 
+    def deciding(self) -> AbstractContextManager[Connection]:
+        """One transaction around reading what there is, deciding, and writing: nobody else writes meanwhile."""
+        return self.database.transaction()
+
     def source(self, path: str, resolved: str) -> tuple[int, str]:
         """The key of a source and the spelling of its path that was seen first."""
         with self.database.transaction() as connection:
-            connection.execute("INSERT OR IGNORE INTO sources (path, resolved) VALUES (?, ?)", (path, resolved))
+            connection.execute(
+                "INSERT INTO sources (path, resolved) VALUES (?, ?) ON CONFLICT DO NOTHING", (path, resolved)
+            )
             return connection.execute("SELECT pk, path FROM sources WHERE resolved = ?", (resolved,)).fetchone()
 
     def known(self, source: int) -> Iterator[Known]:
         """The records that a source had when it was last read, in order."""
         found = self.database.read(
             "SELECT pk, paper, line, hash, title_key, external_key, reason,"
-            " CASE WHEN reason NOT NULL THEN (SELECT id FROM papers WHERE papers.pk = paper) END"
+            " CASE WHEN reason IS NOT NULL THEN (SELECT id FROM papers WHERE papers.pk = paper) END"
             " FROM records WHERE source = ? ORDER BY pk",
             [source],
         )
@@ -44,10 +48,7 @@ class Journal:
     def candidates(self, keys: Iterable[int]) -> dict[int, list[int]]:
         """Papers by key, for those keys that any paper has."""
         found: defaultdict[int, list[int]] = defaultdict(list)
-        for key, paper in self.database.read(
-            "SELECT key, paper FROM keys WHERE key IN (SELECT value FROM json_each(?))",
-            [json.dumps(list(keys))],
-        ):
+        for key, paper in self.database.read("SELECT key, paper FROM keys WHERE key = ANY(?)", [list(keys)]):
             found[key].append(paper)
         return found
 
@@ -71,9 +72,8 @@ class Journal:
     def records_of(self, paper_ids: Sequence[str]) -> set[tuple[int, int]]:
         """(record pk, paper pk) of all records of these papers; unknown ids are passed over."""
         found = self.database.read(
-            "SELECT records.pk, paper FROM records JOIN papers ON papers.pk = paper"
-            " WHERE id IN (SELECT value FROM json_each(?))",
-            [json.dumps(list(paper_ids))],
+            "SELECT records.pk, paper FROM records JOIN papers ON papers.pk = paper WHERE id = ANY(?)",
+            [list(paper_ids)],
         )
         return {(record, paper) for record, paper in found}
 
@@ -87,14 +87,13 @@ class Journal:
 
     def taken_ids(self, ids: Iterable[str]) -> set[str]:
         """Those ids that papers have."""
-        wanted = json.dumps(list(set(ids)))
-        taken = self.database.read("SELECT id FROM papers WHERE id IN (SELECT value FROM json_each(?))", [wanted])
+        taken = self.database.read("SELECT id FROM papers WHERE id = ANY(?)", [list(set(ids))])
         return {row[0] for row in taken}
 
     def move_lines(self, lines: Sequence[tuple[int, int]]) -> None:
         """Note where unchanged records are now: (record pk, line)."""
         with self.database.transaction() as connection:
-            connection.executemany("UPDATE records SET line = ?2 WHERE pk = ?1", lines)
+            connection.executemany("UPDATE records SET line = ? WHERE pk = ?", [(line, pk) for pk, line in lines])
 
     def write(self, drafts: Sequence[Draft]) -> IndexJob:
         """Store changed papers, and remove those without records; what the indexes have to do for it."""
@@ -163,11 +162,10 @@ class Journal:
 
     def _chosen(self, query: str, keys: Sequence[int]) -> Iterator[tuple[Any, ...]]:
         for start in range(0, len(keys), _AT_ONCE):
-            part = json.dumps(list(keys[start : start + _AT_ONCE]))
-            yield from self.database.read(f"{query} IN (SELECT value FROM json_each(?))", [part])
+            yield from self.database.read(f"{query} = ANY(?)", [list(keys[start : start + _AT_ONCE])])
 
 
-def _next_generation(connection: sqlite3.Connection) -> int:
+def _next_generation(connection: Connection) -> int:
     return connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value").fetchone()[
         0
     ]

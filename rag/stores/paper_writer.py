@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections.abc import Iterable, Sequence
 
 from rag.hashing import hashed, title_key
 from rag.papers import Paper, Passage
 from rag.stores import rows
+from rag.stores.database import Connection
 from rag.stores.drafts import Doomed, Draft, IndexJob, StoredRecord
 from rag.stores.filtering import day_range
 
@@ -17,7 +16,7 @@ from rag.stores.filtering import day_range
 class PaperWriter:
     """Gathers the rows of many drafts and writes them together; keys in order, which their table takes faster."""
 
-    def __init__(self, connection: sqlite3.Connection, indexed: dict[int, list[Passage]]) -> None:
+    def __init__(self, connection: Connection, indexed: dict[int, list[Passage]]) -> None:
         self._connection = connection
         self._indexed = indexed
         self._last = connection.execute("SELECT value FROM meta WHERE name = 'last paper'").fetchone()[0]
@@ -42,13 +41,9 @@ class PaperWriter:
         """Write what was gathered."""
         run = self._connection.executemany
         run(f"INSERT INTO papers VALUES ({_places(len(_PAPER_COLUMNS))})", self._papers)
-        run("INSERT OR REPLACE INTO bodies VALUES (?, ?, ?, ?, ?)", self._bodies)
-        run(f"INSERT INTO records VALUES ({_places(11)})", self._records)
-        # As one statement: a dozen rows a paper, each of which would cost a call.
-        keys = json.dumps(sorted(self._keys))
-        self._connection.execute(
-            "INSERT OR IGNORE INTO keys SELECT value ->> 0, value ->> 1 FROM json_each(?)", (keys,)
-        )
+        run(_REPLACE_BODY, self._bodies)
+        run(f"INSERT INTO records ({_RECORD_COLUMNS}) VALUES ({_places(10)})", self._records)
+        self._connection.insert_keys(sorted(self._keys))
         self._connection.execute("UPDATE meta SET value = ? WHERE name = 'last paper'", (self._last,))
         return IndexJob(tuple(self._doomed), tuple(self._passages), tuple(self._revisions))
 
@@ -65,7 +60,7 @@ class PaperWriter:
         columns = ", ".join(f"{name} = ?" for name in _PAPER_COLUMNS[4:])
         before = self._indexed[pk]
         revision, pending = self._connection.execute(
-            f"UPDATE papers SET {columns}, revision = revision + 1, pending = max(pending, ?) WHERE pk = ?"
+            f"UPDATE papers SET {columns}, revision = revision + 1, pending = pending | ? WHERE pk = ?"
             " RETURNING revision, pending",
             (*_narrow(paper, draft.passages), int(before != draft.passages), pk),
         ).fetchone()
@@ -106,13 +101,18 @@ class PaperWriter:
 
     def _doom(self, passage_ids: Iterable[str]) -> None:
         for passage_id in passage_ids:
-            cursor = self._connection.execute("INSERT INTO doomed (passage) VALUES (?)", (passage_id,))
-            self._doomed.append(Doomed(cursor.lastrowid or 0, passage_id))
+            added = self._connection.execute("INSERT INTO doomed (passage) VALUES (?) RETURNING seq", (passage_id,))
+            self._doomed.append(Doomed(added.fetchone()[0], passage_id))
 
 
 _PAPER_COLUMNS = (
     *("pk", "id", "revision", "pending", "passages", "year", "first_day", "last_day", "has_code", "upvotes"),
     *("venue", "folded_venue", "folded_authors", "folded_title"),
+)
+_RECORD_COLUMNS = "paper, source, line, hash, title_key, external_key, reason, keys, data, abstract"
+_REPLACE_BODY = (
+    "INSERT INTO bodies VALUES (?, ?, ?, ?, ?) ON CONFLICT (pk) DO UPDATE SET title = excluded.title,"
+    " abstract = excluded.abstract, data = excluded.data, passages = excluded.passages"
 )
 
 
@@ -133,7 +133,6 @@ def _narrow(paper: Paper, passages: Sequence[Passage]) -> tuple[object, ...]:
 def _record_row(stored: StoredRecord, pk: int, abstract: str | None) -> tuple[object, ...]:
     record = stored.record
     return (
-        None,
         pk,
         stored.source,
         record.source.line,

@@ -1,15 +1,19 @@
-"""The catalog's SQLite database: its tables, a connection for each thread, its errors in words for the user."""
+"""The catalog in a file: SQLite tables, a connection for each thread, its errors in words for the user."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from rag.errors import LibraryDamaged, LibraryError, LibraryLocked
+from rag.stores.database import Rows
+from rag.stores.lock import WriterLock
 
 FORMAT = 1
 """Version of the tables below. A reader of an older format refuses a newer one."""
@@ -65,11 +69,9 @@ CREATE TABLE keys (key INTEGER NOT NULL, paper INTEGER NOT NULL, PRIMARY KEY (ke
 CREATE TABLE doomed (seq INTEGER PRIMARY KEY AUTOINCREMENT, passage TEXT NOT NULL);
 """
 
-Rows = list[tuple[Any, ...]]
 
-
-class Database:
-    """The file `catalog.sqlite`: a connection for each thread that asks, one writing transaction at a time.
+class SqliteDatabase:
+    """A `Database` in the file `catalog.sqlite`: a connection for each thread that asks.
 
     Nothing is made on disk before the first transaction; until then an absent file reads as an empty library.
     """
@@ -84,25 +86,46 @@ class Database:
         self._created = False
         self._uri = f"{path.absolute().as_uri()}?mode=rw"
 
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.path)
+
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         """All rows of a query."""
         with self._clear_errors():
-            return self._connection().execute(sql, parameters).fetchall()
+            return self._connection().execute(_translated(sql), _bound(parameters)).fetchall()
 
     @contextmanager
-    def transaction(self) -> Generator[sqlite3.Connection]:
-        """A writing transaction: all of it is durable at the end, or none of it after an error."""
+    def transaction(self) -> Generator[_Writing]:
+        """A writing transaction; see `Database`."""
         with self._writing, self._clear_errors():
             self._create()
             connection = self._connection()
+            if connection.in_transaction:
+                yield _Writing(connection)
+                return
             connection.execute("BEGIN IMMEDIATE")
             try:
-                yield connection
+                yield _Writing(connection)
                 connection.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
                 raise
+
+    def writing(self, *, alone: bool = False) -> WriterLock:
+        """The folder's writer lock: here every writer is alone."""
+        return WriterLock(self.path.parent)
+
+    def lock(self, number: int) -> AbstractContextManager[None]:
+        """Nothing: nobody else writes."""
+        return nullcontext()
+
+    def damage(self) -> str | None:
+        """What SQLite finds wrong with the file, None when it is whole."""
+        found = self.read("PRAGMA quick_check(1)")[0][0]
+        return None if found == "ok" else " ".join(str(found).split())
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -179,6 +202,35 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise _in_words(error, self.path) from error
+
+
+class _Writing:
+    """A `Connection`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        return self._connection.execute(_translated(sql), _bound(parameters))
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        self._connection.executemany(sql, rows)
+
+    def insert_keys(self, pairs: Sequence[tuple[int, int]]) -> None:
+        self._connection.execute(
+            "INSERT OR IGNORE INTO keys SELECT value ->> 0, value ->> 1 FROM json_each(?)", (json.dumps(pairs),)
+        )
+
+
+@lru_cache(maxsize=512)
+def _translated(sql: str) -> str:
+    return sql.replace("= ANY(?)", "IN (SELECT value FROM json_each(?))").replace(
+        "<> ALL(?)", "NOT IN (SELECT value FROM json_each(?))"
+    )
+
+
+def _bound(parameters: Sequence[Any]) -> list[Any]:
+    return [json.dumps(value) if isinstance(value, list) else value for value in parameters]
 
 
 def _in_words(error: sqlite3.Error, path: Path) -> LibraryError:

@@ -1,0 +1,256 @@
+"""The catalog in PostgreSQL: a pool of connections, locks among all writers, its errors in words for the user."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import LibraryError, LibraryLocked, MissingExtra, SettingsError
+from rag.stores.database import Rows
+from rag.stores.migrations import migrate
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg_pool import ConnectionPool
+
+_MOST = 10
+"""Connections of one process."""
+
+_LIBRARY = "'papers'::regclass::oid::integer"
+"""First number of every advisory lock: other than that of a library in another schema of the same database."""
+_TRANSACTION = 0
+_WRITERS = -1
+"""Second numbers; see `Database.lock` for those in between."""
+
+# A writer whose machine is gone must not hold its locks for hours: the server notices within two minutes.
+_SESSION = "-c tcp_keepalives_idle=60 -c tcp_keepalives_interval=15 -c tcp_keepalives_count=4"
+
+
+class PostgresDatabase:
+    """A `Database` at an address (`postgresql://user@host:5432/name`); what it leaves out is taken from the standard
+    environment variables (PGPASSWORD, PGHOST, …). Its tables are made, or brought to the present version, at first use.
+
+    Writers take turns by advisory locks, which end with the connection that holds them, and so with the process.
+    `patience` is how many seconds a lost server is waited for; a first connection that fails is told at once.
+    """
+
+    def __init__(self, url: str, *, patience: float = 10.0) -> None:
+        self._conninfo, self.name = _address(url)
+        self._patience = patience
+        self._guard = threading.Lock()
+        self._opened: ConnectionPool[psycopg.Connection[Any]] | None = None
+        self._closed = False
+        self._local = threading.local()
+        self._held: list[psycopg.Connection[Any]] = []
+
+    def __repr__(self) -> str:
+        return f"PostgresDatabase({self.name})"
+
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        """All rows of a query."""
+        with self._clear_errors():
+            if (own := self._own()) is not None:
+                return own.execute(_translated(sql), parameters).fetchall()
+            with self._pool().connection() as connection:
+                return connection.execute(_translated(sql), parameters).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Generator[_Writing]:
+        """A writing transaction; see `Database`."""
+        if (own := self._own()) is not None:
+            yield _Writing(own)
+            return
+        with self._clear_errors():
+            self._check_held()
+            with self._pool().connection() as connection, connection.transaction():
+                connection.execute(_advisory("pg_advisory_xact_lock", _TRANSACTION))
+                self._local.connection = connection
+                try:
+                    yield _Writing(connection)
+                finally:
+                    self._local.connection = None
+
+    @contextmanager
+    def writing(self, *, alone: bool = False) -> Generator[None]:
+        """Any number of writers at once, or one `alone`."""
+        with self._locked(_WRITERS, shared=not alone, wait=False):
+            yield
+
+    @contextmanager
+    def lock(self, number: int) -> Generator[None]:
+        """See `Database`."""
+        with self._locked(number, shared=False, wait=True):
+            yield
+
+    def damage(self) -> None:
+        """None: PostgreSQL watches over its files itself."""
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._guard:
+            self._closed = True
+            if self._opened:
+                self._opened.close()
+                self._opened = None
+
+    def _own(self) -> psycopg.Connection[Any] | None:
+        return getattr(self._local, "connection", None)
+
+    def _pool(self) -> ConnectionPool[psycopg.Connection[Any]]:
+        with self._guard:
+            if self._closed:
+                raise LibraryError(f"the library in {self.name} was closed")
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
+
+    def _open(self) -> ConnectionPool[psycopg.Connection[Any]]:
+        from psycopg import Connection
+        from psycopg_pool import ConnectionPool
+
+        migrate(lambda: Connection.connect(self._conninfo), self.name)
+        return ConnectionPool(
+            self._conninfo,
+            min_size=0,
+            max_size=_MOST,
+            timeout=self._patience,
+            kwargs={"autocommit": True},
+            check=ConnectionPool.check_connection,
+            open=True,
+        )
+
+    @contextmanager
+    def _locked(self, number: int, *, shared: bool, wait: bool) -> Generator[None]:
+        suffix = "_shared" if shared else ""
+        with self._clear_errors(), self._pool().connection() as connection:
+            if wait:
+                connection.execute(_advisory(f"pg_advisory_lock{suffix}", number))
+            elif connection.execute(_advisory(f"pg_try_advisory_lock{suffix}", number)).fetchone() == (False,):
+                raise LibraryLocked(_who_writes(connection, self.name))
+            self._held.append(connection)
+            try:
+                yield
+            finally:
+                self._held.remove(connection)
+                with suppress(_psycopg().Error):  # a lost connection has let go already
+                    connection.execute(_advisory(f"pg_advisory_unlock{suffix}", number))
+
+    def _check_held(self) -> None:
+        """A lock is lost with its connection, and without its locks a writer must not write."""
+        for connection in list(self._held):
+            connection.execute("")
+
+    @contextmanager
+    def _clear_errors(self) -> Generator[None]:
+        try:
+            yield
+        except _psycopg().Error as error:
+            raise _in_words(error, self.name) from error
+
+
+class _Writing:
+    """A `Connection`."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
+        return self._connection.execute(_translated(sql), parameters)
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.executemany(_translated(sql), rows)
+
+    def insert_keys(self, pairs: Sequence[tuple[int, int]]) -> None:
+        self._connection.execute(
+            "INSERT INTO keys SELECT * FROM unnest(%s::bigint[], %s::bigint[]) ON CONFLICT DO NOTHING",
+            ([key for key, _ in pairs], [paper for _, paper in pairs]),
+        )
+
+
+@lru_cache(maxsize=512)
+def _translated(sql: str) -> Any:
+    return sql.replace("?", "%s")
+
+
+def _advisory(function: str, number: int) -> Any:
+    return f"SELECT {function}({_LIBRARY}, {number})"
+
+
+def _psycopg() -> Any:
+    try:
+        import psycopg
+        import psycopg_pool  # noqa: F401  # pyright: ignore[reportUnusedImport] - to be told of both at once
+    except ImportError as error:
+        raise MissingExtra("psycopg", "cluster") from error
+    return psycopg
+
+
+def _address(url: str) -> tuple[str, str]:
+    """Connection parameters, and a name for the user without any password."""
+    conninfo = _psycopg().conninfo
+    try:
+        given = conninfo.conninfo_to_dict(url)
+    except _psycopg().Error:  # whose text may quote the password
+        raise SettingsError(
+            "settings: catalog.url is not an address of PostgreSQL, such as postgresql://citewise@host:5432/citewise;"
+            " write special characters in it as %XX"
+        ) from None
+    given.setdefault("application_name", _process())
+    given.setdefault("connect_timeout", 10)
+    given["options"] = f"{_SESSION} {given.get('options', '')}".rstrip()
+    place = given.get("host") or os.environ.get("PGHOST") or "localhost"
+    port = given.get("port") or os.environ.get("PGPORT") or 5432
+    database = given.get("dbname") or os.environ.get("PGDATABASE") or given.get("user") or "its default database"
+    return conninfo.make_conninfo(**given), f"PostgreSQL at {place}:{port}/{database}"
+
+
+def _process() -> str:
+    return f"{Path(sys.argv[0]).name or 'python'} {os.getpid()}@{os.uname().nodename}"[:63]
+
+
+def _who_writes(connection: psycopg.Connection[Any], name: str) -> str:
+    found = connection.execute(
+        "SELECT DISTINCT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory'"
+        " AND granted AND classid = 'papers'::regclass::oid AND objid = %s::integer::oid",
+        [_WRITERS],
+    ).fetchall()
+    who = ", ".join(row[0] for row in found) or "another process"
+    return f"{who} is writing to the library in {name}: wait until it is done, or stop it, and run this again"
+
+
+_REASONS = (
+    ("password authentication failed", "the user or password is wrong; set PGPASSWORD"),
+    ("no password supplied", "it wants a password; set PGPASSWORD"),
+    ("does not exist", "the database or user does not exist; make it with: createdb, createuser"),
+    ("too many", "it has no connection left; raise its max_connections"),
+    ("remaining connection slots", "it has no connection left; raise its max_connections"),
+    ("server running", "nothing answers there; is the server running?"),
+    ("could not translate host name", "there is no host of that name"),
+    ("failed to resolve host", "there is no host of that name"),
+    ("timeout", "it does not answer; is the server running, and reachable from here?"),
+    ("couldn't get a connection", "it does not answer; is the server running?"),
+    ("starting up", "it is starting up; try again in a moment"),
+)
+
+
+def _in_words(error: Exception, name: str) -> LibraryError:
+    """One line that says what is wrong and what to do. What PostgreSQL says holds no password."""
+    errors = _psycopg().errors
+    said = " ".join(str(error).split())
+    if isinstance(error, errors.DiskFull):
+        return LibraryError(f"{name} has no space left: make room there and run the command again")
+    if isinstance(error, (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)):
+        return LibraryError(f"{name} does not let this user write: {said}")
+    if isinstance(error, _psycopg().OperationalError):
+        reason = next((words for part, words in _REASONS if part in said), None)
+        if reason:
+            return LibraryError(f"cannot reach {name}: {reason}")
+        return LibraryError(f"the connection to {name} was lost: run the command again ({said[:200]})")
+    return LibraryError(f"{name}: {said[:300]}")
