@@ -10,9 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.errors import ModelError, UsageError
+from rag.errors import LibraryLocked, ModelError, UsageError
 from rag.interfaces import Encoder
-from rag.settings import EmbeddingSettings, Settings
+from rag.settings import CatalogSettings, EmbeddingSettings, Settings
 
 if TYPE_CHECKING:
     from rag.answerers.base import Draft, Request
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rag.llm import ChatModel
     from rag.model_search import SearchModel
     from rag.pipeline import Pipeline
+    from rag.replica import Replica
     from rag.retrieval import Retriever
     from rag.spending import Tally
     from rag.stores.archive import Description
@@ -97,15 +98,22 @@ def writing_encoder(
     return RememberingEncoder(encoder, VectorCache(folder / FILE), price=price, max_cost=limit, tell=tell)
 
 
-def holds_library(folder: Path) -> bool:
-    """Whether there is a library in the folder."""
-    return (folder / _CATALOG).is_file()
+_IN_FOLDER = CatalogSettings()
 
 
-def open_catalog(folder: Path) -> Catalog:
+def holds_library(folder: Path, settings: CatalogSettings = _IN_FOLDER) -> bool:
+    """Whether there is a library in the folder; a database always holds one, if an empty one."""
+    return settings.kind == "postgres" or (folder / _CATALOG).is_file()
+
+
+def open_catalog(folder: Path, settings: CatalogSettings = _IN_FOLDER) -> Catalog:
     """The catalog of an existing library; raises UsageError where there is none."""
     from rag.stores.catalog import Catalog
 
+    if settings.kind == "postgres":
+        from rag.stores.postgres import PostgresDatabase
+
+        return Catalog(PostgresDatabase(settings.url.get_secret_value(), patience=settings.patience))
     if not holds_library(folder):
         raise UsageError(f"no library at {folder}; make one with: citewise ingest PATH")
     return Catalog(folder / _CATALOG)
@@ -119,10 +127,7 @@ def open_readers(
     The indexes of `previous` are reopened in place where they are still the library's; a rebuild moves them.
     Raises UsageError for a library without papers, LibraryMismatch when it was made with other settings.
     """
-    from rag.stores import manifest as manifests
-
-    generation = catalog.generation()  # before anything else: what is committed meanwhile is noticed next time
-    manifest = manifests.read(folder)
+    generation, manifest = _state(folder, settings, catalog, previous)
     if manifest is None or catalog.count() == 0:
         raise _no_papers(folder)
     encoder = reading_encoder(settings.embedding, manifest)
@@ -139,6 +144,21 @@ def open_readers(
     retriever = _retriever(settings, catalog, (dense, lexical), encoder, model)
     pipeline = _pipeline(settings, catalog, retriever, lexical, encoder, model=model)
     return Readers(generation, manifest, dense, lexical, retriever, pipeline)
+
+
+def _state(folder: Path, settings: Settings, catalog: Catalog, previous: Readers | None) -> tuple[int, Manifest | None]:
+    """How far the indexes in the folder are, and what they were made with; a replica catches up first."""
+    from rag.stores import manifest as manifests
+
+    if settings.catalog.kind == "sqlite":
+        generation = catalog.generation()  # before anything else: what is committed meanwhile is noticed next time
+        return generation, manifests.read(folder)
+    replica = _replica(folder, settings, catalog)
+    try:
+        manifest = replica.catch_up(patience=0) if previous else replica.catch_up()
+    except LibraryLocked:  # another process of this folder is at it: until it is done, answers come from what there is
+        manifest = manifests.read(folder)
+    return (manifest.generation, manifest) if manifest else (0, None)
 
 
 def open_dense(folder: Path, manifest: Manifest, settings: Settings) -> ChromaIndex | ServerIndex:
@@ -285,9 +305,16 @@ class _LazyModel:
 
 
 def open_ingester(folder: Path, settings: Settings, tell: Tell | None = None) -> Ingester:
-    """The one writer of a library, which is made when it is the first; `tell` as for `writing_encoder`."""
+    """A writer of a library, which is made when it is the first; the only one unless the catalog is in a database.
+
+    `tell` as for `writing_encoder`.
+    """
     from rag.stores import manifest as manifests
 
+    if settings.catalog.kind == "postgres":
+        from rag.replica import ReplicaIngester
+
+        return ReplicaIngester(_replica(folder, settings, open_catalog(folder, settings.catalog), tell))
     return _ingester(folder, settings, writing_encoder(folder, settings, manifest=manifests.read(folder), tell=tell))
 
 
@@ -313,6 +340,9 @@ def rebuild_indexes(
     """Make both indexes of a library anew; see `maintenance.rebuild`, and `writing_encoder` for `tell`."""
     from rag.maintenance import rebuild
 
+    if settings.catalog.kind == "postgres":
+        with closing(open_catalog(folder, settings.catalog)) as catalog:
+            return _replica(folder, settings, catalog, tell, anew=True).rebuild(progress)
     return rebuild(
         folder,
         encoder=writing_encoder(folder, settings, tell=tell),
@@ -328,10 +358,9 @@ def export_library(
 ) -> Exported:
     """Write a library to one portable file; see `exporting.Export`. Raises UsageError where it has no papers."""
     from rag.exporting import Export
-    from rag.stores import manifest as manifests
 
-    with closing(open_catalog(folder)) as catalog:
-        manifest = manifests.read(folder)
+    with closing(open_catalog(folder, settings.catalog)) as catalog:
+        _, manifest = _state(folder, settings, catalog, None)
         if manifest is None or catalog.count() == 0:
             raise _no_papers(folder)
         with closing(open_dense(folder, manifest, settings)) as dense:
@@ -355,7 +384,9 @@ def import_library(
     with Archive(path) as archive:
         made = manifests.read(folder) or archive.description
         encoder = writing_encoder(folder, settings, manifest=made, tell=tell)
-        with _ingester(folder, settings, encoder) as ingester:
+        shared = settings.catalog.kind == "postgres"
+        opened = open_ingester(folder, settings, tell) if shared else _ingester(folder, settings, encoder)
+        with opened as ingester:
             return Import(ingester, encoder, settings.chunking).read(archive, progress=progress)
 
 
@@ -368,6 +399,7 @@ def examine(folder: Path, settings: Settings) -> list[Check]:
     return doctor(
         folder,
         settings,
+        open_catalog=lambda: open_catalog(folder, settings.catalog),
         load_encoder=lambda manifest: reading_encoder(settings.embedding, manifest),
         open_indexes=lambda manifest: Indexes(places.looker(manifest), open_lexical(folder, manifest)),
     )
@@ -378,6 +410,29 @@ def _opener(folder: Path, settings: Settings) -> Callable[[Manifest], Indexes]:
 
     places = _places(folder, settings)
     return lambda manifest: Indexes(places.writer(manifest), open_lexical(folder, manifest))
+
+
+def _replica(
+    folder: Path, settings: Settings, catalog: Catalog, tell: Tell | None = None, *, anew: bool = False
+) -> Replica:
+    from rag.indexing import Elsewhere, Indexes
+    from rag.replica import Replica
+    from rag.stores import shared
+
+    manifest = None if anew else shared.read(catalog.database)
+    places, on_server = _places(folder, settings), settings.dense.kind == "chroma-server"
+    return Replica(
+        folder,
+        catalog,
+        encoder=writing_encoder(folder, settings, manifest=manifest, tell=tell),
+        chunking=settings.chunking,
+        open_shared=lambda manifest: Indexes(places.joint(manifest) if on_server else Elsewhere(), Elsewhere()),
+        open_own=lambda manifest: Indexes(
+            Elsewhere() if on_server else places.writer(manifest), open_lexical(folder, manifest)
+        ),
+        dense=settings.dense.kind,
+        sweep=places.sweep if on_server else lambda _: None,
+    )
 
 
 def _places(folder: Path, settings: Settings) -> Places:

@@ -33,11 +33,18 @@ LoadEncoder = Callable[[Manifest], Encoder]
 """Makes the encoder that the settings name, for the library with a manifest."""
 
 
-def doctor(folder: Path, settings: Settings, *, load_encoder: LoadEncoder, open_indexes: OpenIndexes) -> list[Check]:
+def doctor(
+    folder: Path,
+    settings: Settings,
+    *,
+    open_catalog: Callable[[], Catalog],
+    load_encoder: LoadEncoder,
+    open_indexes: OpenIndexes,
+) -> list[Check]:
     """Look at a library and its surroundings; nothing is changed, and no check keeps the others from running."""
     checks = [_versions(), _folder(folder), _space(folder), _lock(folder)]
-    if (folder / CATALOG).is_file():
-        with closing(Catalog(folder / CATALOG)) as catalog:
+    if settings.catalog.kind == "postgres" or (folder / CATALOG).is_file():
+        with closing(open_catalog()) as catalog:
             checks += _guarded("catalog", lambda: _catalog(catalog))
             checks += _guarded("indexes", lambda: _indexes(folder, settings, catalog, load_encoder, open_indexes))
     else:
@@ -120,6 +127,11 @@ def _indexes(
         yield Check("manifest", ok=False, message=f"{folder / manifests.NAME} is missing", remedy=_REBUILD)
         return
     yield _fits(manifest, settings, load_encoder)
+    behind = catalog.generation() - manifest.generation
+    if behind and settings.catalog.kind == "postgres":
+        message = f"{behind} generations behind the catalog; it catches up before its next answer"
+        yield Check("replica", ok=True, message=message)
+        return
     with closing(open_indexes(manifest)) as indexes:
         expected = set(catalog.all_passage_ids())
         yield _agreement("dense index", indexes.dense.ids(), expected)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import islice
@@ -20,7 +20,6 @@ from rag.stores import archive_writer
 from rag.stores.archive import ArchivedPaper, ArchivedPassage, ArchivedRecord, Description
 from rag.stores.catalog import Catalog
 from rag.stores.journal import Journal
-from rag.stores.lock import WriterLock
 from rag.stores.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -66,9 +65,10 @@ class Export:
                 raise LibraryError(f"the library in {self._folder} was changed meanwhile: run this again")
         return Exported(path, path.stat().st_size, written.papers, written.passages)
 
-    def _unchanging(self) -> WriterLock | nullcontext[None]:
+    def _unchanging(self) -> AbstractContextManager[object]:
         # A folder that may only be read cannot be locked; its generation still tells whether somebody wrote.
-        return WriterLock(self._folder) if os.access(self._folder, os.W_OK) else nullcontext()
+        writable = os.access(self._folder, os.W_OK)
+        return self._catalog.database.writing(alone=True) if writable else nullcontext()
 
     def _description(self) -> Description:
         counts = self._catalog.counts()

@@ -50,7 +50,7 @@ class Import:
         archive.check()
         encoder = KnownVectors(self._encoder, archive.description)
         # A paid encoder keeps the vectors itself, and is asked for the others when all are known.
-        with self._ingester.writing(None if encoder.paid else encoder) as session:
+        with self._ingester.writing(None if encoder.paid else encoder, alone=True) as session:
             intake = self._intake(session)
             for batch in archive.batches():
                 for outcomes, job in intake.take(batch.papers):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from types import TracebackType
@@ -24,8 +24,40 @@ _COMMIT_PASSAGES = 16_384
 """Passages between two commits: each costs the lexical index a segment; a crash repeats at most so many."""
 
 
+class Elsewhere:
+    """In place of an index that is written by somebody else: a `DenseIndex` and `LexicalIndex` that keeps nothing."""
+
+    def upsert(self, *_: object, **__: object) -> None:
+        """Nothing."""
+
+    def delete(self, *_: object, **__: object) -> None:
+        """Nothing."""
+
+    def commit(self) -> None:
+        """Nothing."""
+
+    def search(self, *_: object, **__: object) -> list[tuple[str, float]]:
+        """Nothing is found."""
+        return []
+
+    def vectors(self, *_: object, **__: object) -> dict[str, Vectors]:
+        """None are known."""
+        return {}
+
+    def ids(self) -> set[str]:
+        """None."""
+        return set()
+
+    def count(self) -> int:
+        """0."""
+        return 0
+
+    def close(self) -> None:
+        """Nothing."""
+
+
 class Indexes(NamedTuple):
-    """The two indexes of a library."""
+    """The two indexes of a library, or one of them and `Elsewhere`."""
 
     dense: DenseIndex
     lexical: LexicalIndex
@@ -61,12 +93,24 @@ class Indexer:
 
     `mark` is called with the jobs that both indexes hold for good. What was under way when an error ended the block
     was not marked, and so stays pending in the catalog for the next run.
+
+    With `turn`, which gives what of a job is still to be done, every job is carried out and marked by itself: others
+    write to the same indexes. Otherwise many are marked at once.
     """
 
-    def __init__(self, mark: Callable[[list[IndexJob]], object], encoder: Encoder, indexes: Indexes) -> None:
+    def __init__(
+        self,
+        mark: Callable[[list[IndexJob]], object],
+        encoder: Encoder,
+        indexes: Indexes,
+        *,
+        turn: Callable[[IndexJob], AbstractContextManager[IndexJob]] | None = None,
+    ) -> None:
         self._mark = mark
         self._encoder = encoder
         self._indexes = indexes
+        self._turn = turn or nullcontext
+        self._commit_passages = 0 if turn else _COMMIT_PASSAGES
         self._jobs: Queue[IndexJob | None] = Queue(_QUEUED)
         self._encoded: Queue[_Encoded | None] = Queue(_QUEUED)
         self._error: BaseException | None = None
@@ -111,18 +155,20 @@ class Indexer:
     def _encode(self) -> None:
         for job in self._taken(self._jobs):
             texts = [passage.text for passage in job.passages]
-            vectors = self._encoder.encode(texts, side="passage") if texts else None
+            wanted = texts and not isinstance(self._indexes.dense, Elsewhere)
+            vectors = self._encoder.encode(texts, side="passage") if wanted else None
             self._put(self._encoded, _Encoded(job, vectors))
         self._put(self._encoded, None)
 
     def _index(self) -> None:
         written: list[IndexJob] = []
         for job, vectors in self._taken(self._encoded):
-            self._write(job, vectors)
-            written.append(job)
-            if sum(len(job.passages) for job in written) >= _COMMIT_PASSAGES:
-                self._commit(written)
-                written = []
+            with self._turn(job) as due:
+                self._write(due, vectors if due is job or vectors is None else vectors[_rows(job, due)])
+                written.append(due)
+                if sum(len(job.passages) for job in written) >= self._commit_passages:
+                    self._commit(written)
+                    written = []
         if written and not self._stopped.is_set():
             self._commit(written)
 
@@ -132,8 +178,9 @@ class Indexer:
             ids = [item.passage for item in job.doomed]
             dense.delete(ids)
             lexical.delete(ids)
-        if vectors is not None:
-            dense.upsert([passage.id for passage in job.passages], vectors)
+        if job.passages:
+            if vectors is not None:
+                dense.upsert([passage.id for passage in job.passages], vectors)
             lexical.upsert(job.passages)
 
     def _commit(self, jobs: list[IndexJob]) -> None:
@@ -156,3 +203,9 @@ class Indexer:
             if item is None:
                 return
             yield item
+
+
+def _rows(job: IndexJob, due: IndexJob) -> list[int]:
+    """Where the passages of `due` are among those of `job`."""
+    left = {passage.id for passage in due.passages}
+    return [at for at, passage in enumerate(job.passages) if passage.id in left]

@@ -25,7 +25,6 @@ from rag.stores import manifest as manifests
 from rag.stores.catalog import Catalog
 from rag.stores.drafts import IndexJob
 from rag.stores.journal import Journal
-from rag.stores.lock import WriterLock
 from rag.stores.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Ingester:
     """Writes to the library in a folder, which is made at the first ingest. One call at a time.
 
     `open_indexes` opens both indexes where the manifest says they are; `dense` says where it keeps the vectors of a new
-    library (the `kind` of `DenseSettings`).
+    library (the `kind` of `DenseSettings`). The catalog is in the folder too, unless another is given.
     """
 
     def __init__(
@@ -51,13 +50,14 @@ class Ingester:
         chunking: ChunkingSettings,
         open_indexes: OpenIndexes,
         dense: str = "chroma",
+        catalog: Catalog | None = None,
     ) -> None:
         self._folder = folder
         self._encoder = encoder
         self._chunking = chunking
         self._open_indexes = open_indexes
         self._dense = dense
-        self._catalog = Catalog(folder / CATALOG)
+        self._catalog = catalog or Catalog(folder / CATALOG)
         self._journal = Journal(self._catalog.database)
 
     def ingest(
@@ -92,7 +92,8 @@ class Ingester:
             if session.mended:
                 report.notices.append(_told(self._folder, _MENDED))
             for parse in chain([first], parses):
-                _Reading(session, parse, report, meter).run(sync=sync)
+                with _source(session, parse) as source:
+                    _Reading(session, parse, source, report, meter).run(sync=sync)
                 if meter.stopped:
                     report.stopped = True
                     break
@@ -128,12 +129,13 @@ class Ingester:
         self.close()
 
     @contextmanager
-    def writing(self, encoder: Encoder | None = None) -> Generator[Session]:
+    def writing(self, encoder: Encoder | None = None, *, alone: bool = False) -> Generator[Session]:
         """The library locked, its indexes open, and what an interrupted run left under way to them.
 
-        `encoder` stands in for the library's own, whose vectors it must give.
+        `encoder` stands in for the library's own, whose vectors it must give. `alone` where several may write, but
+        this work suffers nobody else's (see `Database.writing`).
         """
-        with WriterLock(self._folder):
+        with self._catalog.database.writing(alone=alone):
             manifest = self._manifest()
             indexes, mended = self._opened(manifest)
             with (
@@ -225,16 +227,30 @@ class Session(NamedTuple):
         return gone
 
 
+class _Source(NamedTuple):
+    key: int
+    path: str
+    """As it was first spelt."""
+
+
+@contextmanager
+def _source(session: Session, parse: Parse) -> Generator[_Source]:
+    """The source that an input is; no other writer reads it meanwhile."""
+    source = _Source(*session.journal.source(parse.path, _resolved(parse.path)))
+    with session.journal.reading(source.key):
+        yield source
+
+
 class _Reading:
     """One input on its way into the library."""
 
-    def __init__(self, session: Session, parse: Parse, report: IngestReport, meter: Meter) -> None:
+    def __init__(self, session: Session, parse: Parse, source: _Source, report: IngestReport, meter: Meter) -> None:
         self._session = session
         self._parse = parse
         self._report = report
         self._meter = meter
-        self._key, self._path = session.journal.source(parse.path, _resolved(parse.path))
-        self._state = SourceState(self._key, session.journal.known(self._key))
+        self._path = source.path
+        self._state = SourceState(source.key, session.journal.known(source.key))
         self._new: list[Reading] = []
         self._moved: list[tuple[int, int]] = []
         self._whole = True

@@ -145,11 +145,11 @@ class Library:
 
     def generation(self) -> int:
         """Grows with every change of the papers, also by other processes; 0 where there is no library yet."""
-        return self._catalog().generation() if holds_library(self.folder) else 0
+        return self._catalog().generation() if holds_library(self.folder, self.settings.catalog) else 0
 
     def count(self) -> int:
         """How many papers there are; 0 where there is no library yet."""
-        return self._catalog().count() if holds_library(self.folder) else 0
+        return self._catalog().count() if holds_library(self.folder, self.settings.catalog) else 0
 
     def browse(
         self,
@@ -180,7 +180,7 @@ class Library:
 
     def years(self) -> tuple[int, int] | None:
         """The first and last year of the papers, None where no year is known."""
-        return self._catalog().years() if holds_library(self.folder) else None
+        return self._catalog().years() if holds_library(self.folder, self.settings.catalog) else None
 
     def remove(self, paper_ids: Sequence[str] = (), *, source: str | None = None) -> int:
         """Remove papers by id, and what one source file brought; how many papers are gone."""
@@ -249,7 +249,7 @@ class Library:
     def _catalog(self) -> Catalog:
         with self._opening:
             if self._opened is None:
-                self._opened = open_catalog(self.folder)
+                self._opened = open_catalog(self.folder, self.settings.catalog)
             return self._opened
 
     def _current(self) -> Readers:

@@ -45,7 +45,7 @@ class Refill:
         if isinstance(self.encoder, RememberingEncoder):
             self.encoder.afford(_texts(catalog, self.chunking))
         manifest = _beside(folder, Manifest.new(self.encoder, self.chunking, self.dense))
-        work = _Work(catalog, self.chunking, self.progress)
+        work = Rechunking(catalog, self.chunking, self.progress)
         try:
             with (
                 closing(self.open_indexes(manifest)) as indexes,
@@ -66,7 +66,7 @@ class Refill:
 
 
 @dataclass(slots=True)
-class _Work:
+class Rechunking:
     """The catalog's papers as jobs for new indexes; `changed` are those whose passages are others than stored."""
 
     catalog: Catalog
@@ -75,6 +75,7 @@ class _Work:
     changed: list[tuple[Paper, list[Passage]]] = field(default_factory=list[tuple[Paper, list[Passage]]])
 
     def jobs(self) -> Iterator[IndexJob]:
+        """All papers, batch by batch; afterwards `changed` is complete."""
         start, done, total = time.perf_counter(), 0, self.catalog.count()
         papers = self.catalog.with_passages()
         while batch := list(islice(papers, _AT_ONCE)):

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from rag.errors import SettingsError
 
@@ -17,6 +17,16 @@ class Section(BaseModel):
     """Base of all sections: unknown keys are errors, values cannot be changed afterwards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CatalogSettings(Section):
+    """Where the papers are kept. `sqlite` keeps them in the library's folder; `postgres` in a database that any number
+    of replicas and writers share, each with a folder of its own for the rest. What `url` leaves out comes from the
+    standard environment variables (PGHOST, PGPORT, PGUSER, PGDATABASE), the password best from PGPASSWORD."""
+
+    kind: Literal["sqlite", "postgres"] = "sqlite"
+    url: SecretStr = SecretStr("postgresql://")
+    patience: float = Field(default=10.0, gt=0, description="seconds that a server which went away is waited for")
 
 
 class EmbeddingSettings(Section):
@@ -135,6 +145,7 @@ class Settings(Section):
     """All settings. The default value works with no key, no download and no network."""
 
     library: Path | None = None
+    catalog: CatalogSettings = CatalogSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     dense: DenseSettings = DenseSettings()
     chunking: ChunkingSettings = ChunkingSettings()

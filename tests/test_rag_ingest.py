@@ -600,6 +600,7 @@ def examine(folder: Path, *, encoder=None, settings: Settings | None = None):
     found = doctor(
         folder,
         settings or Settings(),
+        open_catalog=lambda: Catalog(folder / CATALOG),
         load_encoder=lambda _: encoder or WordEncoder(),
         open_indexes=opener(folder),
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from rag.papers import Paper, Passage, SourceRef
 from rag.stores import rows
 from rag.stores.catalog import load
-from rag.stores.database import Connection, Database
+from rag.stores.database import INDEXING, Connection, Database
 from rag.stores.drafts import Doomed, Draft, IndexJob, Known, StoredRecord
 from rag.stores.paper_writer import PaperWriter
 
@@ -18,7 +18,7 @@ _AT_ONCE = 500
 
 
 class Journal:
-    """The writing side of the catalog. Each method is one transaction; whoever writes holds the writer lock."""
+    """The writing side of the catalog. Each method is one transaction; whoever writes holds `Database.writing`."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -34,6 +34,10 @@ class Journal:
                 "INSERT INTO sources (path, resolved) VALUES (?, ?) ON CONFLICT DO NOTHING", (path, resolved)
             )
             return connection.execute("SELECT pk, path FROM sources WHERE resolved = ?", (resolved,)).fetchone()
+
+    def reading(self, source: int) -> AbstractContextManager[object]:
+        """Held while a source is read: another writer that is given the same one waits, and then finds it known."""
+        return self.database.lock(source)
 
     def known(self, source: int) -> Iterator[Known]:
         """The records that a source had when it was last read, in order."""
@@ -116,6 +120,42 @@ class Journal:
             loaded = load(self.database, "pk", [pk for pk, _, _ in batch])
             passages = tuple(passage for _, found in loaded for passage in found)
             yield IndexJob((), passages, tuple((pk, revision) for pk, revision, _ in batch))
+            last = batch[-1][0]
+
+    @contextmanager
+    def turn(self, job: IndexJob) -> Generator[IndexJob]:
+        """Held while a job is carried out on indexes that several writers share; what of it is still to be done.
+
+        Between the writing of a job and its turn another writer may have changed its papers, or done it.
+        """
+        with self.database.lock(INDEXING):
+            yield self._due(job)
+
+    def _due(self, job: IndexJob) -> IndexJob:
+        doomed = [[item.seq for item in job.doomed]]
+        left = {row[0] for row in self.database.read("SELECT seq FROM doomed WHERE seq = ANY(?)", doomed)}
+        pks = [[pk for pk, _ in job.revisions]]
+        rows = self.database.read("SELECT pk, revision, id FROM papers WHERE pending = 1 AND pk = ANY(?)", pks)
+        current = {(pk, revision): paper_id for pk, revision, paper_id in rows}
+        revisions = tuple(revision for revision in job.revisions if revision in current)
+        ids = {current[revision] for revision in revisions}
+        return IndexJob(
+            tuple(item for item in job.doomed if item.seq in left),
+            tuple(passage for passage in job.passages if passage.paper_id in ids),
+            revisions,
+        )
+
+    def changes(self, since: int) -> Iterator[IndexJob]:
+        """What was indexed and forgotten after a generation, in batches. Only of a catalog that keeps such a log."""
+        removed = self.database.read("SELECT passage FROM removed WHERE generation > ?", [since])
+        if removed:
+            yield IndexJob(tuple(Doomed(0, passage) for (passage,) in removed), (), ())
+        last = 0
+        while batch := self.database.read(
+            "SELECT pk FROM papers WHERE generation > ? AND pk > ? ORDER BY pk LIMIT ?", [since, last, _AT_ONCE]
+        ):
+            loaded = load(self.database, "pk", [pk for (pk,) in batch])
+            yield IndexJob((), tuple(passage for _, found in loaded for passage in found), ())
             last = batch[-1][0]
 
     def mark_indexed(self, jobs: Sequence[IndexJob]) -> int:

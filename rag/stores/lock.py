@@ -29,13 +29,14 @@ class WriterLock:
     """Held (`with WriterLock(folder):`) while a library is written. Raises LibraryLocked with the holder's name.
 
     The operating system holds the lock for the process and releases it with the process, however it ends; so a
-    killed writer blocks nobody, and `writer.json` only tells who it is.
+    killed writer blocks nobody, and `writer.json` only tells who it is. It is waited for up to `patience` seconds.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, patience: float = 0) -> None:
         from filelock import FileLock
 
         self._folder = folder
+        self._patience = patience
         # Not bound to a thread: an ingest may be started by one and finished by another.
         self._lock = FileLock(folder / _LOCK, thread_local=False)
 
@@ -44,7 +45,7 @@ class WriterLock:
 
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=self._patience)
         except Timeout as error:
             raise LibraryLocked(_message(self._folder)) from error
         except OSError as error:

@@ -82,27 +82,40 @@ def read(folder: Path) -> Manifest | None:
     """The manifest of a library, None where there is none yet."""
     path = folder / NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        known: dict[str, Any] = {item.name: content.get(item.name, item.default) for item in fields(Manifest)}
-        if MISSING in known.values():
-            raise ValueError("a value is missing")
+        return loaded(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise LibraryError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise _damaged(str(path)) from error
+
+
+def loaded(text: str, origin: str) -> Manifest:
+    """The manifest that `dumped` gave; `origin` is what errors call the place where it was."""
+    try:
+        content = json.loads(text)
+        known: dict[str, Any] = {item.name: content.get(item.name, item.default) for item in fields(Manifest)}
+        if MISSING in known.values():
+            raise ValueError("a value is missing")
     except (ValueError, AttributeError, TypeError) as error:
-        raise LibraryDamaged(f"{path} is damaged: run `citewise rebuild` to make the indexes anew") from error
+        raise _damaged(origin) from error
     if known["format"] > FORMAT:
         raise LibraryError(
-            f"{folder} was written by a newer Citewise (format {known['format']}, this one knows {FORMAT}):"
+            f"{origin} was written by a newer Citewise (format {known['format']}, this one knows {FORMAT}):"
             " update Citewise"
         )
     return Manifest(**known)
 
 
+def dumped(manifest: Manifest) -> str:
+    """A manifest as JSON."""
+    return json.dumps(asdict(manifest), indent=2) + "\n"
+
+
 def write(folder: Path, manifest: Manifest) -> None:
     """Write the manifest so that a crash leaves the old one or the new one, never a part of it."""
-    write_atomically(folder / NAME, json.dumps(asdict(manifest), indent=2) + "\n")
+    write_atomically(folder / NAME, dumped(manifest))
 
 
 def sweep(folder: Path, manifest: Manifest | None) -> None:
@@ -129,3 +142,7 @@ def write_atomically(path: Path, text: str) -> None:
         with suppress(OSError):
             beside.unlink()
         raise LibraryError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _damaged(origin: str) -> LibraryDamaged:
+    return LibraryDamaged(f"{origin} is damaged: run `citewise rebuild` to make the indexes anew")

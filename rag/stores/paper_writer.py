@@ -44,6 +44,9 @@ class PaperWriter:
         run(_REPLACE_BODY, self._bodies)
         run(f"INSERT INTO records ({_RECORD_COLUMNS}) VALUES ({_places(10)})", self._records)
         self._connection.insert_keys(sorted(self._keys))
+        # Whoever writes first is not always whoever indexes first, so nothing may be doomed that is there again.
+        ids = [passage.id for passage in self._passages]
+        self._connection.execute("DELETE FROM doomed WHERE passage = ANY(?)", (ids,))
         self._connection.execute("UPDATE meta SET value = ? WHERE name = 'last paper'", (self._last,))
         return IndexJob(tuple(self._doomed), tuple(self._passages), tuple(self._revisions))
 
@@ -67,7 +70,7 @@ class PaperWriter:
         self._forget_records(draft, pk)
         self._write_texts(draft, pk, paper)
         if before != draft.passages:
-            self._doom(passage.id for passage in before)
+            self._doom({passage.id for passage in before} - {passage.id for passage in draft.passages})
         if pending:
             self._passages += draft.passages
             self._revisions.append((pk, revision))

@@ -46,6 +46,19 @@ class Places:
         place = self._folder / manifest.folders["dense"]
         return OffloadedIndex(place, dimension=manifest.dimension, search_breadth=self._breadth)
 
+    def joint(self, manifest: Manifest) -> ServerIndex:
+        """For one of several writers of a collection on a server, which is made where the generation is still 0."""
+        self._check(manifest)
+        return self._on_server(manifest, make=manifest.generation == 0)
+
+    def sweep(self, manifest: Manifest) -> None:
+        """Delete what rebuilds left on the server; while none is under way."""
+        from rag.stores.chroma_http import ChromaServer
+        from rag.stores.chroma_server import sweep
+
+        with closing(ChromaServer(self._settings)) as server:
+            sweep(server, _name(manifest).rpartition("-")[0], keep={_name(manifest)})
+
     def looker(self, manifest: Manifest) -> DenseIndex:
         """To be looked over: as the writer opens it, but without a change to what others may be writing."""
         return self.reader(manifest) if manifest.dense == "chroma-server" else self.writer(manifest)

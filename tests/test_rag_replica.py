@@ -1,0 +1,289 @@
+"""Replicas of one library: what any writer ingests every replica finds, whoever is killed, without a shared disk."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from rag.errors import LibraryLocked, LibraryMismatch
+from rag.indexing import Elsewhere, Indexes
+from rag.replica import Replica, ReplicaIngester
+from rag.settings import ChunkingSettings, DenseSettings
+from rag.stores import manifest as manifests
+from rag.stores.catalog import Catalog
+from rag.stores.lexical import TantivyIndex
+from rag.stores.lock import WriterLock
+from rag.stores.places import Places
+from rag.stores.postgres import PostgresDatabase
+from tests.ingesting import CHUNKING, WordEncoder, abstract, opener, record, write
+from tests.postgres import kill
+
+ROOT = Path(__file__).parents[1]
+
+
+@contextmanager
+def replica(folder: Path, url: str, *, vectors: str | None = None, encoder: Any = None):
+    """A replica in a folder; with the address of a Chroma server, all replicas share their vectors there."""
+    with closing(Catalog(PostgresDatabase(url))) as catalog:
+        alone = Replica(
+            folder,
+            catalog,
+            encoder or WordEncoder(),
+            CHUNKING,
+            open_shared=lambda _: Indexes(Elsewhere(), Elsewhere()),
+            open_own=opener(folder),
+        )
+        if vectors is None:
+            yield alone
+            return
+        places = Places(folder, DenseSettings(kind="chroma-server", url=vectors), search_breadth=100)
+        yield replace(
+            alone,
+            open_shared=lambda made: Indexes(places.joint(made), Elsewhere()),
+            open_own=lambda made: Indexes(Elsewhere(), TantivyIndex(folder / made.folders["lexical"])),
+            dense="chroma-server",
+            sweep=places.sweep,
+        )
+
+
+def ingest(folder: Path, url: str, *paths: Path, **options: Any):
+    with replica(folder, url, **options) as found, ReplicaIngester(found) as writer:
+        return writer.ingest(paths)
+
+
+def remove(folder: Path, url: str, *ids: str, **options: Any) -> int:
+    with replica(folder, url, **options) as found, ReplicaIngester(found) as writer:
+        return writer.remove(ids)
+
+
+def whole(folder: Path, url: str, *, vectors: str | None = None) -> dict[str, str]:
+    """The papers by id, as abstracts, after checking that a replica that catches up holds all of them."""
+    with replica(folder, url, vectors=vectors) as found:
+        made = found.catch_up()
+        assert made is not None
+        passages = {item.id: item.text for item in found.catalog.all_passages()}
+        own = found.open_own(made)
+        dense = found.open_shared(made).dense if vectors else own.dense
+        with closing(own), closing(dense):
+            assert own.lexical.ids() == set(passages)
+            assert dense.ids() == set(passages)
+            stored = dense.vectors(list(passages))
+        expected = WordEncoder().encode(list(passages.values()))
+        for passage_id, vector in zip(passages, expected, strict=True):
+            assert abs(float(stored[passage_id] @ vector) - 1) < 1e-3, passage_id
+        counts = found.catalog.counts()
+        assert (counts["pending"], counts["doomed"]) == (0, 0)
+        return {paper.id: paper.abstract for paper in found.catalog.all_papers()}
+
+
+@pytest.fixture
+def url(postgres) -> str:
+    return postgres.database()
+
+
+@pytest.fixture(params=["own vectors", pytest.param("shared vectors", marks=pytest.mark.loopback)])
+def vectors(request) -> str | None:
+    return request.getfixturevalue("chroma_url") if request.param == "shared vectors" else None
+
+
+def pile(folder: Path, name: str, numbers: range, **changes: Any) -> Path:
+    return write(folder / f"{name}.jsonl", [record(at, id=f"p{at}", **changes) for at in numbers])
+
+
+def test_what_one_ingests_changes_and_removes_another_finds(tmp_path, url, vectors):
+    first = pile(tmp_path, "a", range(20))
+    one, two = tmp_path / "one", tmp_path / "two"
+    ingest(one, url, first, vectors=vectors)
+    assert len(whole(two, url, vectors=vectors)) == 20
+    write(first, [record(at, id=f"p{at}", abstract=abstract(at + 900)) for at in range(3)])
+    assert ingest(two, url, first, vectors=vectors).updated == 3
+    assert remove(two, url, "p7", "p8", vectors=vectors) == 2
+    found = whole(one, url, vectors=vectors)
+    assert len(found) == 18
+    assert found["p1"] == abstract(901)
+    pile(tmp_path, "a", range(9))
+    ingest(one, url, first, vectors=vectors)  # the edits undone, and one of the removed papers back again
+    assert whole(one, url, vectors=vectors) == whole(two, url, vectors=vectors)
+    assert whole(two, url, vectors=vectors)["p8"] == abstract(8)
+
+
+def test_a_paper_that_got_shorter_leaves_no_passage_behind(tmp_path, url, vectors):
+    path = write(tmp_path / "a.jsonl", [record(1, id="p1", abstract=abstract(1, 60)), record(2, id="p2")])
+    ingest(tmp_path / "one", url, path, vectors=vectors)
+    whole(tmp_path / "two", url, vectors=vectors)
+    write(path, [record(1, id="p1", abstract=abstract(1, 3)), record(2, id="p2")])
+    ingest(tmp_path / "one", url, path, vectors=vectors)
+    assert whole(tmp_path / "two", url, vectors=vectors)["p1"] == abstract(1, 3)
+
+
+def test_catching_up_encodes_only_what_changed(tmp_path, url):
+    ingest(tmp_path / "one", url, pile(tmp_path, "a", range(20)))
+    encoder = WordEncoder()
+    with replica(tmp_path / "two", url, encoder=encoder) as found:
+        found.catch_up()
+        assert len(encoder.texts) == 20
+        found.catch_up()
+        ingest(tmp_path / "one", url, pile(tmp_path, "b", range(18, 25)))
+        found.catch_up()
+        assert len(encoder.texts) == 25
+
+
+def test_a_replica_that_was_stopped_in_the_middle_goes_on_where_it_was(tmp_path, url):
+    ingest(tmp_path / "one", url, pile(tmp_path, "a", range(1200)))
+    failing = WordEncoder(fail_after=600)
+    with replica(tmp_path / "two", url, encoder=failing) as found, pytest.raises(ConnectionError):
+        found.catch_up()
+    assert len(whole(tmp_path / "two", url)) == 1200
+
+
+@pytest.mark.parametrize("part", ["chroma-1/chroma.sqlite3", "lexical-1/meta.json", "manifest.json"])
+def test_damaged_indexes_of_a_replica_are_made_anew(tmp_path, url, part):
+    folder = tmp_path / "one"
+    ingest(folder, url, pile(tmp_path, "a", range(5)))
+    (folder / part).write_bytes(b"\0 no such thing")
+    ingest(tmp_path / "two", url, pile(tmp_path, "b", range(5, 8)))
+    assert len(whole(folder, url)) == 8
+    assert len(list(folder.glob("lexical-*"))) == 1
+
+
+def test_an_older_copy_of_the_database_makes_the_indexes_anew(tmp_path, url):
+    ingest(tmp_path / "one", url, pile(tmp_path, "a", range(5)))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("UPDATE meta SET value = 0 WHERE name = 'generation'")
+        connection.execute("UPDATE papers SET generation = 0")
+        connection.execute("UPDATE papers SET pending = 1")
+    ingest(tmp_path / "two", url, pile(tmp_path, "a", range(5)))
+    assert len(whole(tmp_path / "one", url)) == 5
+
+
+def test_other_settings_are_refused_until_a_rebuild_and_then_every_replica_follows(tmp_path, url, vectors):
+    path = write(tmp_path / "a.jsonl", [record(at, id=f"p{at}", abstract=abstract(at, 40)) for at in range(5)])
+    ingest(tmp_path / "one", url, path, vectors=vectors)
+    whole(tmp_path / "two", url, vectors=vectors)
+    with replica(tmp_path / "one", url, vectors=vectors) as found:
+        finer = replace(found, chunking=ChunkingSettings(max_tokens=64, overlap_sentences=0))
+        with pytest.raises(LibraryMismatch, match="max_tokens was 512 and is now 64"):
+            finer.catch_up()
+        before = len(found.catalog.all_passage_ids())
+        assert finer.rebuild() == 5
+        assert len(found.catalog.all_passage_ids()) > 2 * before
+        with pytest.raises(LibraryMismatch):
+            found.catch_up()
+        assert found.rebuild() == 5
+    assert len(whole(tmp_path / "two", url, vectors=vectors)) == 5
+
+
+def test_a_rebuild_waits_for_nobody_and_says_who_writes(tmp_path, url):
+    other, told = PostgresDatabase(url), pytest.raises(LibraryLocked, match="is writing to the library")
+    with replica(tmp_path / "one", url) as found, closing(other), other.writing(), told:
+        found.rebuild()
+
+
+def test_one_folder_is_caught_up_by_one_process_at_a_time(tmp_path, url):
+    ingest(tmp_path / "one", url, pile(tmp_path, "a", range(5)))
+    with replica(tmp_path / "two", url) as found:
+        with WriterLock(tmp_path / "two"), pytest.raises(LibraryLocked):
+            found.catch_up(patience=0.1)
+        assert found.catch_up() == manifests.read(tmp_path / "two")
+
+
+_WORKER = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    from tests.test_rag_replica import ingest
+    url, folder, vectors, *files = sys.argv[1:]
+    import tantivy, rag.parsers, psycopg_pool
+    if not vectors:
+        import chromadb
+    print("started", flush=True)
+    report = ingest(Path(folder), url, *map(Path, files), vectors=vectors or None)
+    print(report.parsed, report.added, report.unchanged, len(report.duplicates), flush=True)
+""")
+
+
+class Writers:
+    """Processes that ingest at once, each as a replica of its own."""
+
+    def __init__(self, tmp_path: Path, url: str, vectors: str | None) -> None:
+        self._tmp_path, self._url, self._vectors = tmp_path, url, vectors
+
+    def start(self, name: str, *files: Path) -> subprocess.Popen[str]:
+        options = [self._url, str(self._tmp_path / name), str(self._vectors or ""), *map(str, files)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(
+            [sys.executable, "-c", _WORKER, *options], stdout=subprocess.PIPE, text=True, env=environment
+        )
+        assert process.stdout
+        assert process.stdout.readline() == "started\n"
+        return process
+
+    def finished(self, process: subprocess.Popen[str]) -> list[int]:
+        output, _ = process.communicate(timeout=240)
+        assert process.returncode == 0
+        return [int(number) for number in output.split()]
+
+
+@pytest.fixture
+def writers(tmp_path, url, vectors) -> Writers:
+    return Writers(tmp_path, url, vectors)
+
+
+def _sources(url: str) -> dict[str, Counter[tuple[str, int]]]:
+    with closing(Catalog(PostgresDatabase(url))) as catalog:
+        return {
+            paper.id: Counter((Path(source.path).name, source.line) for source in paper.sources)
+            for paper in catalog.all_papers()
+        }
+
+
+def _expected(files: dict[str, range]) -> dict[str, Counter[tuple[str, int]]]:
+    expected: dict[str, Counter[tuple[str, int]]] = {}
+    for name, numbers in files.items():
+        for line, number in enumerate(numbers, 1):
+            expected.setdefault(f"p{number}", Counter())[(f"{name}.jsonl", line)] += 1
+    return expected
+
+
+FILES = {"a": range(1500), "b": range(1000, 2500), "c": range(500, 2000)}
+
+
+def test_two_writers_of_overlapping_files_lose_and_double_nothing(tmp_path, url, vectors, writers):
+    a, b, c = (pile(tmp_path, name, numbers) for name, numbers in FILES.items())
+    both = [writers.start("one", a, c), writers.start("two", b, c)]
+    (_, added, *_), (_, more, *_) = [writers.finished(process) for process in both]
+    assert added + more == 2500
+    assert _sources(url) == _expected(FILES)
+    papers = {f"p{at}": abstract(at) for at in range(2500)}
+    for name in ("one", "two", "three"):
+        assert whole(tmp_path / name, url, vectors=vectors) == papers
+
+
+_MOMENTS = [0.8, *(pytest.param(at / 4, marks=pytest.mark.slow) for at in range(1, 13))]
+
+
+@pytest.mark.parametrize("after", _MOMENTS)
+def test_a_writer_that_is_killed_holds_nobody_up_and_loses_nothing_when_run_again(
+    tmp_path, url, vectors, writers, after
+):
+    a, b, c = (pile(tmp_path, name, numbers) for name, numbers in FILES.items())
+    victim, other = writers.start("one", a, c), writers.start("two", b, c)
+    time.sleep(after)
+    kill(victim)
+    assert writers.finished(other)[0] == 3000
+    present = whole(tmp_path / "two", url, vectors=vectors)
+    assert present.items() >= {f"p{at}": abstract(at) for at in range(500, 2500)}.items()
+    writers.finished(writers.start("one", a, c))
+    assert _sources(url) == _expected(FILES)
+    for name in ("one", "two"):
+        assert whole(tmp_path / name, url, vectors=vectors) == {f"p{at}": abstract(at) for at in range(2500)}
