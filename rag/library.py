@@ -26,6 +26,8 @@ from rag.settings import Settings, load_settings
 from rag.spending import Tally
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
     from llama_index.core.base.base_query_engine import BaseQueryEngine
 
     from rag.checkup import Check
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from rag.interfaces import Vectors
     from rag.pipeline import AnswerStream
     from rag.stores.catalog import Catalog, Order
+
+_PATIENCE_SECONDS = 2.0
 
 Report = Callable[["Progress"], None]
 
@@ -72,6 +76,8 @@ class Library:
         self._readers: Readers | None = None
         self._opening = threading.Lock()
         self.session = Tally(settings.llm.max_session_cost)
+        self._background: ThreadPoolExecutor | None = None
+        self._catching_up: Future[Readers] | None = None
 
     def ingest(
         self,
@@ -230,6 +236,9 @@ class Library:
 
     def close(self) -> None:
         """Release the indexes and the catalog."""
+        background, self._background = self._background, None
+        if background:
+            background.shutdown()
         with self._opening:
             if self._readers:
                 self._readers.close()
@@ -258,9 +267,29 @@ class Library:
         readers, generation = self._readers, catalog.generation()
         if readers and readers.generation == generation:
             return readers
+        if self.settings.catalog.kind == "postgres":
+            return self._caught_up(catalog, readers)
         with self._opening:
             if self._readers is None or self._readers.generation < generation:
-                self._readers = open_readers(
-                    self.folder, self.settings, catalog, previous=self._readers, session=self.session
-                )
+                return self._reopened(catalog)
             return self._readers
+
+    def _caught_up(self, catalog: Catalog, readers: Readers | None) -> Readers:
+        """Others may have written much: a question waits a little for it, and is then answered from what there is."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        with self._opening:
+            if self._background is None:
+                self._background = ThreadPoolExecutor(1, "citewise-catch-up")
+            if self._catching_up is None or self._catching_up.done():
+                self._catching_up = self._background.submit(self._reopened, catalog)
+            catching_up = self._catching_up
+        try:
+            return catching_up.result(_PATIENCE_SECONDS if readers else None)
+        except TimeoutError:
+            return readers or catching_up.result()
+
+    def _reopened(self, catalog: Catalog) -> Readers:
+        previous = self._readers
+        self._readers = open_readers(self.folder, self.settings, catalog, previous=previous, session=self.session)
+        return self._readers

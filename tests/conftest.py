@@ -29,7 +29,8 @@ def shared() -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "CITEWISE_LIBRARY", "CHROMA_API_KEY"):
+    names = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "CITEWISE_LIBRARY", "CHROMA_API_KEY")
+    for name in (*names, "PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD"):
         monkeypatch.delenv(name, raising=False)
 
 
