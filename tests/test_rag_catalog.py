@@ -91,6 +91,7 @@ FILTERS = {
     "several": (Filters(year_from=2024, venues=("icml",), has_code=True, sources=("2024",)), "2"),
     "quotes are text": (Filters(venues=("' OR 1=1 --",)), ""),
     "wildcards are text": (Filters(venues=("%",), authors=("_",)), ""),
+    "control characters are text": (Filters(venues=("\0",)), ""),
 }
 
 

@@ -56,9 +56,9 @@ class PostgresDatabase:
         """All rows of a query."""
         with self._clear_errors():
             if (own := self._own()) is not None:
-                return own.execute(_translated(sql), parameters).fetchall()
+                return own.execute(_translated(sql), _bound(parameters)).fetchall()
             with self._pool().connection() as connection:
-                return connection.execute(_translated(sql), parameters).fetchall()
+                return connection.execute(_translated(sql), _bound(parameters)).fetchall()
 
     @contextmanager
     def transaction(self) -> Generator[_Writing]:
@@ -144,7 +144,11 @@ class PostgresDatabase:
     def _check_held(self) -> None:
         """A lock is lost with its connection, and without its locks a writer must not write."""
         for connection in list(self._held):
-            connection.execute("")
+            try:
+                connection.execute("")
+            except _psycopg().Error:
+                if connection in self._held:  # else another thread has just given it back
+                    raise
 
     @contextmanager
     def _clear_errors(self) -> Generator[None]:
@@ -177,6 +181,11 @@ class _Writing:
 @lru_cache(maxsize=512)
 def _translated(sql: str) -> Any:
     return sql.replace("?", "%s")
+
+
+def _bound(parameters: Sequence[Any]) -> list[Any]:
+    """PostgreSQL has no NUL in its texts and refuses to look for one."""
+    return [value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in parameters]
 
 
 def _advisory(function: str, number: int) -> Any:
