@@ -42,7 +42,9 @@ def in_another_process(url: str, body: str) -> subprocess.Popen[str]:
     )
     command = [sys.executable, "-c", program + textwrap.dedent(body), url]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
 
 
 def test_the_known_version_is_the_newest_migration():
@@ -169,6 +171,31 @@ def test_a_server_that_stays_away_is_told_after_a_while(postgres, url):
                 database.read("SELECT 2")
         finally:
             postgres.start()
+
+
+def test_a_server_that_goes_away_in_the_middle_is_one_line_on_the_terminal(postgres, url):
+    process = in_another_process(
+        url,
+        """
+        from rag.errors import LibraryError
+        database = PostgresDatabase(sys.argv[1], patience=1)
+        print(database.read("SELECT 1"), flush=True)
+        input()
+        try:
+            database.read("SELECT 2")
+        except LibraryError as error:
+            print(error)
+        """,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "[(1,)]\n"
+    postgres.stop()
+    try:
+        output, _ = process.communicate("\n", timeout=60)
+    finally:
+        postgres.start()
+    assert output.startswith("cannot reach PostgreSQL at ")
+    assert output.count("\n") == 1
 
 
 def test_transactions_of_two_writers_follow_each_other(url, database):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -114,6 +115,8 @@ class PostgresDatabase:
         from psycopg import Connection
         from psycopg_pool import ConnectionPool
 
+        # What the pool meets while it tries again is for a log, where there is one, not for the terminal.
+        logging.getLogger("psycopg").addHandler(logging.NullHandler())
         migrate(lambda: Connection.connect(self._conninfo), self.name)
         return ConnectionPool(
             self._conninfo,
