@@ -18,6 +18,7 @@ from rag.errors import LibraryDamaged, LibraryError
 from rag.merging import Merger, Reading, SourceState
 from rag.papers import Paper, Record, SourceRef
 from rag.stores.catalog import Catalog
+from rag.stores.drafts import IndexJob
 from rag.stores.filtering import day_range
 from rag.stores.journal import Journal
 from rag.stores.postgres import PostgresDatabase
@@ -203,6 +204,55 @@ def test_another_process_sees_what_was_committed(tmp_path):
         command = [sys.executable, "-c", code, str(path)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "5\n"
+
+
+class Writer:
+    """One of several writers to a catalog, whose work for the indexes waits."""
+
+    def __init__(self, catalog: Catalog, name: str) -> None:
+        self.journal = Journal(catalog.database)
+        self._merger = Merger(self.journal, lambda paper: chunk(paper, CHUNKING))
+        self._key = self.journal.source(name, name)[0]
+
+    def merge(self, *records: Record) -> IndexJob:
+        return self._merger.merge([Reading.of(item) for item in records], SourceState(self._key, []))[1]
+
+    def remove(self, paper_id: str) -> IndexJob:
+        return next(self._merger.forget(self.journal.records_of([paper_id])))[1]
+
+    def carry_out(self, job: IndexJob, index: dict[str, str]) -> None:
+        """As the indexer does with a job when its turn has come."""
+        with self.journal.turn(job) as due:
+            for item in due.doomed:
+                index.pop(item.passage, None)
+            index.update((passage.id, passage.text) for passage in due.passages)
+            self.journal.mark_indexed([due])
+
+
+def test_late_work_for_shared_indexes_undoes_nothing_newer(place):
+    with closing(Catalog(place())) as catalog:
+        one, two, index = Writer(catalog, "a"), Writer(catalog, "b"), {}
+        first = one.merge(paper(1, "Whales", path="a"), paper(2, "Éclairs", path="a"))
+        longer = Record(title="Whales", abstract=f"{abstract(1)} {abstract(9)}", source=SourceRef("b", 1))
+        two.carry_out(two.merge(longer), index)
+        one.carry_out(first, index)  # of which half is out of date
+        assert index == {item.id: item.text for item in catalog.all_passages()}
+        gone = one.remove("p2")
+        two.carry_out(two.merge(paper(2, "Éclairs", path="b")), index)
+        one.carry_out(gone, index)  # of a paper that is back
+        assert index == {item.id: item.text for item in catalog.all_passages()}
+        assert sorted(index) == ["p1#0", "p2#0"]
+        assert (catalog.counts()["pending"], catalog.counts()["doomed"]) == (0, 0)
+
+
+def test_work_that_another_writer_has_done_is_not_done_again(place):
+    with closing(Catalog(place())) as catalog:
+        one, two, index = Writer(catalog, "a"), Writer(catalog, "b"), {}
+        job = one.merge(paper(1, "Whales", path="a"))
+        for found in two.journal.pending():
+            two.carry_out(found, index)
+        with one.journal.turn(job) as due:
+            assert not due
 
 
 def test_many_threads_read_at_once(catalog):

@@ -1,20 +1,18 @@
-"""The catalog in PostgreSQL: a pool of connections, locks among all writers, its errors in words for the user."""
+"""The catalog in PostgreSQL: a pool of connections, and locks among all writers."""
 
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import threading
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import LibraryError, LibraryLocked, MissingExtra, SettingsError
+from rag.errors import LibraryError, LibraryLocked
 from rag.stores.database import Rows
 from rag.stores.migrations import migrate
+from rag.stores.postgres_edge import address, in_words, psycopg_module
 
 if TYPE_CHECKING:
     import psycopg
@@ -27,10 +25,7 @@ _LIBRARY = "'papers'::regclass::oid::integer"
 """First number of every advisory lock: other than that of a library in another schema of the same database."""
 _TRANSACTION = 0
 _WRITERS = -1
-"""Second numbers; see `Database.lock` for those in between."""
-
-# A writer whose machine is gone must not hold its locks for hours: the server notices within two minutes.
-_SESSION = "-c tcp_keepalives_idle=60 -c tcp_keepalives_interval=15 -c tcp_keepalives_count=4"
+"""Second numbers; see `Database.lock` for the others."""
 
 
 class PostgresDatabase:
@@ -42,7 +37,7 @@ class PostgresDatabase:
     """
 
     def __init__(self, url: str, *, patience: float = 10.0) -> None:
-        self._conninfo, self.name = _address(url)
+        self._conninfo, self.name = address(url)
         self._patience = patience
         self._guard = threading.Lock()
         self._opened: ConnectionPool[psycopg.Connection[Any]] | None = None
@@ -141,7 +136,7 @@ class PostgresDatabase:
                 yield
             finally:
                 self._held.remove(connection)
-                with suppress(_psycopg().Error):  # a lost connection has let go already
+                with suppress(psycopg_module().Error):  # a lost connection has let go already
                     connection.execute(_advisory(f"pg_advisory_unlock{suffix}", number))
 
     def _check_held(self) -> None:
@@ -149,7 +144,7 @@ class PostgresDatabase:
         for connection in list(self._held):
             try:
                 connection.execute("")
-            except _psycopg().Error:
+            except psycopg_module().Error:
                 if connection in self._held:  # else another thread has just given it back
                     raise
 
@@ -157,8 +152,8 @@ class PostgresDatabase:
     def _clear_errors(self) -> Generator[None]:
         try:
             yield
-        except _psycopg().Error as error:
-            raise _in_words(error, self.name) from error
+        except psycopg_module().Error as error:
+            raise in_words(error, self.name) from error
 
 
 class _Writing:
@@ -195,38 +190,6 @@ def _advisory(function: str, number: int) -> Any:
     return f"SELECT {function}({_LIBRARY}, {number})"
 
 
-def _psycopg() -> Any:
-    try:
-        import psycopg
-        import psycopg_pool  # noqa: F401  # pyright: ignore[reportUnusedImport] - to be told of both at once
-    except ImportError as error:
-        raise MissingExtra("psycopg", "cluster") from error
-    return psycopg
-
-
-def _address(url: str) -> tuple[str, str]:
-    """Connection parameters, and a name for the user without any password."""
-    conninfo = _psycopg().conninfo
-    try:
-        given = conninfo.conninfo_to_dict(url)
-    except _psycopg().Error:  # whose text may quote the password
-        raise SettingsError(
-            "settings: catalog.url is not an address of PostgreSQL, such as postgresql://citewise@host:5432/citewise;"
-            " write special characters in it as %XX"
-        ) from None
-    given.setdefault("application_name", _process())
-    given.setdefault("connect_timeout", 10)
-    given["options"] = f"{_SESSION} {given.get('options', '')}".rstrip()
-    place = given.get("host") or os.environ.get("PGHOST") or "localhost"
-    port = given.get("port") or os.environ.get("PGPORT") or 5432
-    database = given.get("dbname") or os.environ.get("PGDATABASE") or given.get("user") or "its default database"
-    return conninfo.make_conninfo(**given), f"PostgreSQL at {place}:{port}/{database}"
-
-
-def _process() -> str:
-    return f"{Path(sys.argv[0]).name or 'python'} {os.getpid()}@{os.uname().nodename}"[:63]
-
-
 def _who_writes(connection: psycopg.Connection[Any], name: str) -> str:
     found = connection.execute(
         "SELECT DISTINCT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory'"
@@ -235,34 +198,3 @@ def _who_writes(connection: psycopg.Connection[Any], name: str) -> str:
     ).fetchall()
     who = ", ".join(row[0] for row in found) or "another process"
     return f"{who} is writing to the library in {name}: wait until it is done, or stop it, and run this again"
-
-
-_REASONS = (
-    ("password authentication failed", "the user or password is wrong; set PGPASSWORD"),
-    ("no password supplied", "it wants a password; set PGPASSWORD"),
-    ("does not exist", "the database or user does not exist; make it with: createdb, createuser"),
-    ("too many", "it has no connection left; raise its max_connections"),
-    ("remaining connection slots", "it has no connection left; raise its max_connections"),
-    ("server running", "nothing answers there; is the server running?"),
-    ("could not translate host name", "there is no host of that name"),
-    ("failed to resolve host", "there is no host of that name"),
-    ("timeout", "it does not answer; is the server running, and reachable from here?"),
-    ("couldn't get a connection", "it does not answer; is the server running?"),
-    ("starting up", "it is starting up; try again in a moment"),
-)
-
-
-def _in_words(error: Exception, name: str) -> LibraryError:
-    """One line that says what is wrong and what to do. What PostgreSQL says holds no password."""
-    errors = _psycopg().errors
-    said = " ".join(str(error).split())
-    if isinstance(error, errors.DiskFull):
-        return LibraryError(f"{name} has no space left: make room there and run the command again")
-    if isinstance(error, (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)):
-        return LibraryError(f"{name} does not let this user write: {said}")
-    if isinstance(error, _psycopg().OperationalError):
-        reason = next((words for part, words in _REASONS if part in said), None)
-        if reason:
-            return LibraryError(f"cannot reach {name}: {reason}")
-        return LibraryError(f"the connection to {name} was lost: run the command again ({said[:200]})")
-    return LibraryError(f"{name}: {said[:300]}")
