@@ -19,6 +19,7 @@ ANSWERED = "Which papers retrieve passages with dense vectors?"
 UNANSWERED = "What is the boiling point of lead?"
 MODEL = {"kind": "openai-like", "model": "scripted", "timeout": 20.0, "retries": 0}
 PRICES = {"scripted": {"input": 1000.0, "output": 2000.0}}
+ANSWER = {"repair": False}  # so that a test knows which step the model takes next
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,9 @@ def model(starter_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """A page whose answers a scripted model writes, and that model: each test gives it its steps."""
     folder = Path(shutil.copytree(starter_folder, tmp_path_factory.mktemp("model") / "library"))
     with serving(script.says("")) as server:
-        for url in served(folder, llm=MODEL | {"base_url": server.base_url}, prices=PRICES, gate={"enabled": False}):
+        for url in served(
+            folder, llm=MODEL | {"base_url": server.base_url}, prices=PRICES, gate={"enabled": False}, answer=ANSWER
+        ):
             yield url, server
 
 
@@ -160,7 +163,7 @@ def test_the_example_questions_cost_nothing_where_a_model_is_set_up(visit, start
 
 def test_a_follow_up_shows_the_question_that_the_model_made_of_it(visit, model):
     url, server = model
-    good, whole = "BERT is pre-trained on unlabeled text [1].", "How many parameters does BERT have?"
+    good, whole = "BERT is pre-trained on unlabelled text [1].", "How large is the pre-trained BERT?"
     server.steps[:] = [script.says(good), script.says(whole), script.says(good)]
     page = visit(url)
     assert ask(page, "What is BERT?").locator(".searched").count() == 0
