@@ -110,6 +110,7 @@ def test_an_excluded_paper_is_no_longer_found(visit, starter_url):
     left(page, "63 of 64 papers")
     assert page.locator("#chips .chip").inner_text().startswith("not BERT")
     ask(page, "What is BERT?")
+    page.wait_for_selector("#evidence .source b >> text=Sentence-BERT")
     assert unwanted not in page.locator("#evidence .source b").all_inner_texts()
 
 
