@@ -75,7 +75,7 @@ class RetrievalSettings(Section):
     dense_weight: float = Field(default=0.6, ge=0.0, le=1.0)
     papers: int = Field(default=8, ge=1, le=50)
     diversity: float = Field(default=0.2, ge=0.0, le=1.0)
-    search_breadth: int = Field(default=500, ge=10, le=5000, description="HNSW ef_search")
+    search_breadth: int = Field(default=350, ge=10, le=5000, description="HNSW ef_search")
     rewrite: Literal["none", "multi-query", "hyde"] = Field(
         default="none", description="one call of the model a question: other phrasings, or an imagined abstract (HyDE)"
     )

@@ -31,6 +31,7 @@ class WordTokens(dict[str, tuple[int, ...]]):
             raise ValueError(f"tokenizer.json has {' and '.join(kinds)}, an encoder of ours those of BERT")
         self._tokenizer = tokenizer
         self._keep = keep
+        self._whole: dict[str, int] | None = None
         marks = re.escape("".join(mark for mark in string.punctuation if self[mark]))
         alone = f"|[{marks}]" if marks else ""
         self._words = re.compile(f"[^{_SPACES}{re.escape(string.punctuation)}]+{alone}").findall
@@ -38,9 +39,15 @@ class WordTokens(dict[str, tuple[int, ...]]):
     def __missing__(self, word: str) -> tuple[int, ...]:
         if len(self) >= _MOST:
             self.clear()
-        ids = self._tokenizer.encode(word, add_special_tokens=False).ids
-        kept = self[word] = tuple(at for at in ids if self._keep(at))
+        kept = self[word] = tuple(at for at in self._cut(word) if self._keep(at))
         return kept
+
+    def _cut(self, word: str) -> Sequence[int]:
+        """The ids of a word. WordPiece takes the longest beginning it knows: a word that it knows is one token."""
+        if self._whole is None:
+            self._whole = self._tokenizer.get_vocab(with_added_tokens=False)
+        known = self._whole.get(word.lower()) if word.isascii() and word.isalpha() else None
+        return self._tokenizer.encode(word, add_special_tokens=False).ids if known is None else (known,)
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids, of those that count, of each text in order."""
