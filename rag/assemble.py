@@ -149,11 +149,13 @@ def open_readers(
 def _state(folder: Path, settings: Settings, catalog: Catalog, previous: Readers | None) -> tuple[int, Manifest | None]:
     """How far the indexes in the folder are, and what they were made with; a replica catches up first."""
     from rag.stores import manifest as manifests
+    from rag.stores import shared
 
     if settings.catalog.kind == "sqlite":
         generation = catalog.generation()  # before anything else: what is committed meanwhile is noticed next time
         return generation, manifests.read(folder)
-    replica = _replica(folder, settings, catalog)
+    encoder = writing_encoder(folder, settings, manifest=shared.read(catalog.database))
+    replica = _replica(folder, settings, catalog, encoder)
     try:
         manifest = replica.catch_up(patience=0) if previous else replica.catch_up()
     except LibraryLocked:  # another process of this folder is at it: until it is done, answers come from what there is
@@ -309,18 +311,28 @@ def open_ingester(folder: Path, settings: Settings, tell: Tell | None = None) ->
 
     `tell` as for `writing_encoder`.
     """
+    catalog, manifest = _begun(folder, settings)
+    return _ingester(folder, settings, writing_encoder(folder, settings, manifest=manifest, tell=tell), catalog)
+
+
+def _begun(folder: Path, settings: Settings) -> tuple[Catalog | None, Manifest | None]:
+    """The catalog where it is in a database, and what the library is made with, where there is one."""
     from rag.stores import manifest as manifests
+    from rag.stores import shared
 
-    if settings.catalog.kind == "postgres":
-        from rag.replica import ReplicaIngester
+    if settings.catalog.kind == "sqlite":
+        return None, manifests.read(folder)
+    catalog = open_catalog(folder, settings.catalog)
+    return catalog, shared.read(catalog.database)
 
-        return ReplicaIngester(_replica(folder, settings, open_catalog(folder, settings.catalog), tell))
-    return _ingester(folder, settings, writing_encoder(folder, settings, manifest=manifests.read(folder), tell=tell))
 
-
-def _ingester(folder: Path, settings: Settings, encoder: Encoder) -> Ingester:
+def _ingester(folder: Path, settings: Settings, encoder: Encoder, catalog: Catalog | None) -> Ingester:
     from rag.ingest import Ingester
 
+    if catalog:
+        from rag.replica import ReplicaIngester
+
+        return ReplicaIngester(_replica(folder, settings, catalog, encoder))
     return Ingester(
         folder,
         encoder=encoder,
@@ -342,7 +354,7 @@ def rebuild_indexes(
 
     if settings.catalog.kind == "postgres":
         with closing(open_catalog(folder, settings.catalog)) as catalog:
-            return _replica(folder, settings, catalog, tell, anew=True).rebuild(progress)
+            return _replica(folder, settings, catalog, writing_encoder(folder, settings, tell=tell)).rebuild(progress)
     return rebuild(
         folder,
         encoder=writing_encoder(folder, settings, tell=tell),
@@ -378,15 +390,12 @@ def import_library(
     """Take a portable file into a library, which is made when it is the first; see `importing.Import`, and
     `writing_encoder` for `tell`."""
     from rag.importing import Import
-    from rag.stores import manifest as manifests
     from rag.stores.archive_reader import Archive
 
     with Archive(path) as archive:
-        made = manifests.read(folder) or archive.description
-        encoder = writing_encoder(folder, settings, manifest=made, tell=tell)
-        shared = settings.catalog.kind == "postgres"
-        opened = open_ingester(folder, settings, tell) if shared else _ingester(folder, settings, encoder)
-        with opened as ingester:
+        catalog, manifest = _begun(folder, settings)
+        encoder = writing_encoder(folder, settings, manifest=manifest or archive.description, tell=tell)
+        with _ingester(folder, settings, encoder, catalog) as ingester:
             return Import(ingester, encoder, settings.chunking).read(archive, progress=progress)
 
 
@@ -412,19 +421,15 @@ def _opener(folder: Path, settings: Settings) -> Callable[[Manifest], Indexes]:
     return lambda manifest: Indexes(places.writer(manifest), open_lexical(folder, manifest))
 
 
-def _replica(
-    folder: Path, settings: Settings, catalog: Catalog, tell: Tell | None = None, *, anew: bool = False
-) -> Replica:
+def _replica(folder: Path, settings: Settings, catalog: Catalog, encoder: Encoder) -> Replica:
     from rag.indexing import Elsewhere, Indexes
     from rag.replica import Replica
-    from rag.stores import shared
 
-    manifest = None if anew else shared.read(catalog.database)
     places, on_server = _places(folder, settings), settings.dense.kind == "chroma-server"
     return Replica(
         folder,
         catalog,
-        encoder=writing_encoder(folder, settings, manifest=manifest, tell=tell),
+        encoder=encoder,
         chunking=settings.chunking,
         open_shared=lambda manifest: Indexes(places.joint(manifest) if on_server else Elsewhere(), Elsewhere()),
         open_own=lambda manifest: Indexes(

@@ -154,9 +154,10 @@ class ReplicaIngester(Ingester):
             used = encoder or self._encoder
             paid = used if isinstance(used, RememberingEncoder) else None
             with self._indexer(indexes, used) as indexer:
-                yield Session(self._catalog, self._journal, Merger(self._journal, self._chunk), indexer, None, paid)
-            if paid is None:  # what costs money waits for somebody to settle it
-                with self._indexer(indexes, self._encoder) as indexer:
+                merger = Merger(self._journal, self._chunk)
+                yield Session(self._catalog, self._journal, merger, indexer, None, paid)
+            if paid is None:  # else `Session.settle` has taken all that waits, within the limit
+                with self._indexer(indexes, used) as indexer:
                     for job in self._journal.pending():
                         indexer.submit(job)
         with suppress(LibraryLocked):  # another process of this folder is catching up
