@@ -83,6 +83,14 @@ class Handler(BaseHTTPRequestHandler):
     def send_event(self, event: Any) -> None:
         self.send_chunk(f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n".encode())
 
+    def end_answer(self, *, finish: str | None = "stop", usage: bool = True) -> None:
+        self.send_event(_delta(finish=finish))
+        if usage:
+            counts = {"prompt_tokens": 321, "completion_tokens": 12, "total_tokens": 333}
+            self.send_event({**_delta(), "choices": [], "usage": counts})
+        self.send_event("[DONE]")
+        self.end_stream()
+
     def end_stream(self) -> None:
         self.wfile.write(b"0\r\n\r\n")
         self.wfile.flush()
@@ -108,14 +116,32 @@ def says(text: str, *, size: int = 7, pause: float = 0.0, finish: str | None = "
         for start in range(0, len(text), size):
             handler.send_event(_delta(text[start : start + size]))
             time.sleep(pause)
-        handler.send_event(_delta(finish=finish))
-        if usage:
-            counts = {"prompt_tokens": 321, "completion_tokens": 12, "total_tokens": 333}
-            handler.send_event({**_delta(), "choices": [], "usage": counts})
-        handler.send_event("[DONE]")
-        handler.end_stream()
+        handler.end_answer(finish=finish, usage=usage)
 
     return step
+
+
+def says_when_told(first: str, rest: str, go: threading.Event) -> Step:
+    """Streams a text, then nothing until `go` is set, then the rest."""
+
+    def step(handler: Handler) -> None:
+        handler.begin_stream()
+        handler.send_event(_delta(first))
+        go.wait(60)
+        handler.send_event(_delta(rest))
+        handler.end_answer()
+
+    return step
+
+
+def telling(asked: threading.Event, step: Step) -> Step:
+    """Sets `asked` when the request has come, then does the step."""
+
+    def told(handler: Handler) -> None:
+        asked.set()
+        step(handler)
+
+    return told
 
 
 def repeats(*, pause: float) -> Step:

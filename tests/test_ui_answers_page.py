@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def test_an_example_question_is_answered_and_its_marker_opens_the_marked_sentenc
     assert strong.inner_text() in inside
     assert len(inside) > len(strong.inner_text())
     assert re.search(r"Extractive\s*·?\s*\d", turn.locator(".made").inner_text())
+
+
+def test_a_finished_turn_is_never_seen_without_its_sources(visit, starter_url):
+    page = visit(starter_url)
+    page.evaluate("""void (window.beside = new Promise((tell) => new MutationObserver(() => {
+        if (document.querySelector('#finished .turn')) tell(document.querySelectorAll('#evidence .source mark').length);
+    }).observe(document.querySelector('#finished'), { childList: true, subtree: true })))""")
+    ask(page, ANSWERED)
+    assert page.evaluate("window.beside") >= 3
 
 
 def test_each_marker_opens_its_own_source_with_the_sentence_that_supports_it(visit, starter_url):
@@ -139,13 +149,15 @@ def test_an_unsupported_sentence_looks_different_and_says_so_on_hover(visit, mod
 
 def test_an_answer_streams_and_then_names_its_model_tokens_and_cost(visit, model):
     url, server = model
-    server.steps[:] = [script.says("BERT is pre-trained on unlabeled text [1]. " * 2, pause=0.04)]
+    go, half = threading.Event(), "BERT is pre-trained on unlabeled text [1]. "
+    server.steps[:] = [script.says_when_told(half, half, go)]
     page = visit(url)
     page.fill("#question textarea", "What is BERT?")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#live .draft")
-    early = page.locator("#live .draft").inner_text()
-    page.wait_for_function(f"document.querySelector('#live .draft')?.innerText.length > {len(early)}")
+    draft = page.locator("#live .draft")
+    assert "unlabeled text" in draft.inner_text()
+    assert page.locator("#finished .turn").count() == 0
+    go.set()
     page.wait_for_selector("#finished .turn")
     made = page.locator("#finished .made").inner_text()
     assert "Written by scripted" in made

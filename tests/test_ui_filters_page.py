@@ -86,7 +86,7 @@ def test_filters_stay_for_a_new_conversation_and_narrow_what_is_found(visit, sta
     page.keyboard.press("Escape")
     ask(page, "Which papers are about neural networks?")
     page.click("#brand [data-do=new]")
-    page.wait_for_selector("#finished .welcome")
+    page.wait_for_selector("#welcome .welcome")
     assert page.locator("#chips .chip").count() == 1
 
 

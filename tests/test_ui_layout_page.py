@@ -75,5 +75,5 @@ def test_the_page_is_as_dark_as_the_system_until_somebody_chooses(visit, starter
     page.click("[data-do=dark]")
     assert not page.evaluate("document.body.classList.contains('dark')")
     page.reload()
-    page.wait_for_selector("#finished .welcome")
+    page.wait_for_selector("#welcome .welcome")
     page.wait_for_function("!document.body.classList.contains('dark')")

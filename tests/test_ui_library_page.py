@@ -44,7 +44,7 @@ def papers_file(path: Path, number: int, subject: str) -> Path:
 
 def test_an_empty_library_says_how_to_fill_it_and_pasted_papers_can_be_asked(visit, empty_url):
     page = visit(empty_url)
-    assert "No papers yet" in page.locator("#finished").inner_text()
+    assert "No papers yet" in page.locator("#welcome").inner_text()
     page.click(".welcome [data-view=library]")
     assert "No papers yet" in page.locator("#table").inner_text()
     page.fill(
@@ -56,7 +56,7 @@ def test_an_empty_library_says_how_to_fill_it_and_pasted_papers_can_be_asked(vis
     page.wait_for_selector("#table .papers")
     assert page.input_value("#pasted textarea") == ""
     page.click("nav [data-view=ask]")
-    page.wait_for_function("document.querySelector('#finished').innerText.includes('Ask the abstracts')")
+    page.wait_for_function("document.querySelector('#welcome').innerText.includes('Ask the abstracts')")
     assert "Glowworm" in ask(page, "What is Glowworm?").inner_text()
 
 
@@ -186,5 +186,5 @@ def test_a_damaged_library_says_so_instead_of_an_empty_page(visit, tmp_path):
     (tmp_path / "library" / "catalog.sqlite").write_bytes(b"not a database" * 500)
     for url in served(tmp_path / "library"):
         page = visit(url)
-        page.wait_for_selector("#finished .problem")
-        assert "is damaged" in page.locator("#finished").inner_text()
+        page.wait_for_selector("#welcome .problem")
+        assert "is damaged" in page.locator("#welcome").inner_text()

@@ -94,7 +94,7 @@ def test_a_wrong_password_is_said_to_be_wrong_and_the_right_one_opens_the_page(v
     page.wait_for_selector("[role=alert] >> text=User or password is wrong.")
     assert page.get_by_label("User").input_value() == USER
     sign_in(page, USER, PASSWORD)
-    page.wait_for_selector("#finished .welcome")
+    page.wait_for_selector("#welcome .welcome")
     assert "BERT" in ask(page, "What is BERT?").inner_text()
     page.click("nav [data-view=library]")
     assert page.locator("#pasted").is_visible()

@@ -34,29 +34,47 @@ class Shown(NamedTuple):
     live: str | None = None
 
 
+class _Run:
+    """An answer that is being made; a stop counts from the first moment on."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+        self._stream: AnswerStream | None = None
+
+    def begin(self, stream: AnswerStream) -> None:
+        self._stream = stream
+        if self._stopped.is_set():
+            stream.close()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._stream is not None:
+            self._stream.close()
+
+
 class Chat:
     """The conversations over one library. Holds what is running, by browser session, so that it can be stopped."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
         self.history = History(library.folder)
-        self._running: dict[str, AnswerStream] = {}
+        self._running: dict[str, _Run] = {}
         self._examples: tuple[int, list[str]] | None = None
         self._thinking = threading.Lock()
 
     def ask(self, text: str, talk: Talk, *, session: str, owner: str, turn: int | None = None) -> Iterator[Shown]:
         """Answer a question as the next exchange, or in place of exchange `turn` and all after it."""
-        question = text.strip()
-        if not question or session in self._running:
+        question, run = text.strip(), _Run()
+        if not question or self._running.setdefault(session, run) is not run:
             return
         talk = talk if turn is None else replace(talk, exchanges=talk.exchanges[:turn])
         number = len(talk.exchanges)
         unchanged = number and turn is None
         finished = None if unchanged else render.conversation_html(talk.exchanges, talk.id)
-        yield Shown(talk, finished, render.live_html(question, number))
         exchange = Exchange(question, given=talk.filters)
         try:
-            exchange = yield from self._answered(exchange, talk, session)
+            yield Shown(talk, finished, render.live_html(question, number))
+            exchange = yield from self._answered(exchange, talk, run)
         except CitewiseError as error:
             exchange = replace(exchange, problem=str(error))
         except Exception as error:  # the page's outermost edge: never a question without a reply
@@ -70,11 +88,11 @@ class Chat:
         talk = self.keep(replace(talk, exchanges=(*talk.exchanges, exchange)), owner)
         yield Shown(talk, self.finished(talk), "")
 
-    def _answered(self, exchange: Exchange, talk: Talk, session: str) -> Iterator[Shown]:
+    def _answered(self, exchange: Exchange, talk: Talk, run: _Run) -> Iterator[Shown]:
         number, draft, shown = len(talk.exchanges), "", 0.0
         hits: Any = None
         with self.library.stream(exchange.question, filters=talk.filters, history=talk.history) as stream:
-            self._running[session] = stream
+            run.begin(stream)
             try:
                 for event in stream:
                     if isinstance(event, Finished):
@@ -92,8 +110,8 @@ class Chat:
 
     def stop(self, session: str) -> None:
         """Stop what the session has running; what was written until then stays."""
-        if stream := self._running.get(session):
-            stream.close()
+        if run := self._running.get(session):
+            run.stop()
 
     def keep(self, talk: Talk, owner: str) -> Talk:
         """Keep a conversation on disk; one that cannot be kept goes on all the same."""
@@ -115,13 +133,11 @@ class Chat:
         return talk
 
     def finished(self, talk: Talk) -> str:
-        """The finished exchanges, or the first page."""
-        if talk.exchanges:
-            return render.conversation_html(talk.exchanges, talk.id)
-        return self.welcome(self._examples[1] if self._examples else None)
+        """The finished exchanges."""
+        return render.conversation_html(talk.exchanges, talk.id) if talk.exchanges else ""
 
-    def welcome(self, asked: list[str] | None) -> str:
-        """The first page, with example questions where they are known."""
+    def welcome(self) -> str:
+        """The first page, with example questions where they are known by now."""
         count = self.library.count()
         if not count:
             return render.welcome_html(0, {}, None)
@@ -134,6 +150,7 @@ class Chat:
             "Years": f"{years[0]}–{years[-1]}" if years else "",
             "Read from": ", ".join(sources[:4]) + more,
         }
+        asked = self._examples[1] if self._examples else None
         return render.welcome_html(count, {name: value for name, value in facts.items() if value}, asked)
 
     def first_page(self) -> str:
@@ -142,7 +159,7 @@ class Chat:
             generation = self.library.generation()
             if self.library.count() and (self._examples is None or self._examples[0] != generation):
                 self._examples = (generation, examples(self.library))
-        return self.finished(Talk())
+        return self.welcome()
 
     def warm_up(self) -> None:
         """Open the library and try the example questions in the background, so that the first visitor need not wait."""

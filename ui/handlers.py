@@ -88,8 +88,8 @@ class Handlers:
         if data.get("do") == "delete":
             self.chat.history.delete(chosen, owner=owner)
             if chosen == now.id:
-                shown = self.new(now)
-                now = shown[0]
+                now = Talk(filters=now.filters)
+                shown = (now, "", "")
         elif data.get("do") == "rename":
             self.chat.history.rename(chosen, str(data.get("title", "")), owner=owner)
         return self.listed(text, now, request), *shown
@@ -108,9 +108,15 @@ class Handlers:
         """Everything that a fresh browser tab shows; of a damaged library, what is wrong with it."""
         try:
             shown = self.opened(request.query_params.get("c", ""), now, request)
-            return *shown, self.summary(), self.chat.menu(Filters()), self.shelf.table("", "added", 0)
+            return (
+                *shown,
+                self.chat.welcome(),
+                self.summary(),
+                self.chat.menu(Filters()),
+                self.shelf.table("", "added", 0),
+            )
         except CitewiseError as error:
-            return Talk(), render.broken_html(str(error)), "", "", "", ""
+            return Talk(), "", "", render.broken_html(str(error)), "", "", ""
 
     def add_papers(
         self, chosen: list[str] | None, text: str, where: str, newer: bool, now: Talk, request: gr.Request
@@ -121,7 +127,7 @@ class Handlers:
             yield told, *[gr.skip()] * 8
         emptied = (None, "", "", False) if 'class="report"' in told else (gr.skip(),) * 4
         changed = (self.summary(), self.chat.menu(now.filters), self.shelf.table("", "added", 0))
-        yield gr.skip(), *changed, self.first_page(now), *emptied
+        yield gr.skip(), *changed, self.first_page(), *emptied
 
     def report(self, request: gr.Request) -> dict[str, str]:
         """The last report as a file for the browser to save."""
@@ -138,15 +144,14 @@ class Handlers:
         """Remove a paper."""
         return self.shelf.remove(str(_data(event).get("paper", ""))), self.summary(), self.shelf.table(text, "added", 0)
 
-    def new(self, now: Talk) -> tuple[Talk, str, str]:
+    def new(self, now: Talk) -> tuple[Talk, str, str, str]:
         """A conversation that has not begun; the filters stay."""
-        fresh = Talk(filters=now.filters)
-        return fresh, self.chat.finished(fresh), ""
+        return Talk(filters=now.filters), "", "", self.chat.welcome()
 
-    def first_page(self, now: Talk) -> Any:
+    def first_page(self) -> str:
         """The first page with its example questions, which may take a second to try."""
         try:
-            return gr.skip() if now.exchanges else self.chat.first_page()
+            return self.chat.first_page()
         except CitewiseError as error:
             return render.broken_html(str(error))
 

@@ -93,7 +93,8 @@ def build(handlers: Handlers) -> gr.Blocks:
         with gr.Row(elem_id="ask-view"):
             with gr.Column(elem_id="left"):
                 with gr.Column(elem_id="conversation"):
-                    at.finished, at.live = gr.HTML(elem_id="finished"), gr.HTML("", elem_id="live")
+                    at.welcome = gr.HTML(elem_id="welcome")
+                    at.finished, at.live = gr.HTML("", elem_id="finished"), gr.HTML("", elem_id="live")
                 with gr.Column(elem_id="asking"):
                     with gr.Row(elem_id="narrowing"):
                         at.menu, at.chips = gr.HTML(elem_id="menu"), gr.HTML(elem_id="chips")
@@ -146,6 +147,7 @@ def build(handlers: Handlers) -> gr.Blocks:
 
 
 _SAVE = "(file) => window.citewiseSave(file)"
+_KEPT = "() => window.citewiseSay('Your rating is kept')"
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _EACH: dict[str, Any] = {**_PRIVATE, "trigger_mode": "multiple"}  # a click is not lost while one is under way
 # Quick clicks that build on each other: none is dropped, and each sees what the one before it did.
@@ -155,14 +157,14 @@ _IN_TURN: dict[str, Any] = {**_PRIVATE, "trigger_mode": "multiple", "concurrency
 def _wire_conversation(page: gr.Blocks, at: SimpleNamespace, on: Handlers) -> None:
     conversation = [at.talk, at.finished, at.live]
     asked: dict[str, Any] = {"fn": on.ask, "inputs": [at.question, at.talk], "outputs": [at.question, *conversation]}
-    at.question.submit(**asked, **_PRIVATE)
-    at.go.click(**asked, **_PRIVATE)
-    at.bridge.ask(on.ask_by, [at.talk], [*conversation, at.chips], **_PRIVATE)
+    at.question.submit(**asked, **_EACH)
+    at.go.click(**asked, **_EACH)
+    at.bridge.ask(on.ask_by, [at.talk], [*conversation, at.chips], **_EACH)
     at.bridge.halt(on.stop, None, None, queue=False, **_PRIVATE)
-    at.bridge.restart(on.new, [at.talk], conversation, **_PRIVATE)
+    at.bridge.restart(on.new, [at.talk], [*conversation, at.welcome], **_PRIVATE)
     at.bridge.filter(on.narrow, [at.talk], [at.talk, at.chips], **_IN_TURN)
     at.bridge.similar(on.similar, None, at.similar, **_EACH)
-    at.bridge.rate(on.rate, [at.talk], [at.talk], **_IN_TURN)
+    at.bridge.rate(on.rate, [at.talk], [at.talk], **_IN_TURN).then(None, None, None, js=_KEPT)
     at.bridge.export(on.export, [at.talk], at.saved, **_PRIVATE).then(None, at.saved, None, js=_SAVE)
     # One after the other, so that what was typed last is what is listed.
     listing: dict[str, Any] = {**_PRIVATE, "concurrency_id": "kept", "concurrency_limit": 1}
@@ -170,8 +172,8 @@ def _wire_conversation(page: gr.Blocks, at: SimpleNamespace, on: Handlers) -> No
     at.looked_for.change(on.listed, [at.looked_for, at.talk], at.kept, trigger_mode="always_last", **listing)
     at.bridge.alter(on.alter, [at.looked_for, at.talk], [at.kept, *conversation], **listing)
     at.bridge.open(on.open_by, [at.talk], conversation, **_EACH)
-    page.load(on.arrive, [at.talk], [*conversation, at.summary, at.menu, at.table], **_PRIVATE).then(
-        on.first_page, [at.talk], at.finished, **_PRIVATE
+    page.load(on.arrive, [at.talk], [*conversation, at.welcome, at.summary, at.menu, at.table], **_PRIVATE).then(
+        on.first_page, None, at.welcome, **_PRIVATE
     )
 
 
@@ -184,6 +186,6 @@ def _wire_library(at: SimpleNamespace, on: Handlers) -> None:
     at.words.change(on.search, [at.words, at.order], at.table, trigger_mode="always_last", **_PRIVATE)
     at.bridge.remove(on.remove, [at.words], [at.detail, at.summary, at.table], **_EACH)
     given = [at.files, at.pasted, at.path, at.newer]
-    changed = [at.report, at.summary, at.menu, at.table, at.finished]
+    changed = [at.report, at.summary, at.menu, at.table, at.welcome]
     at.add.click(on.add_papers, [*given, at.talk], [*changed, *given], **_PRIVATE)
     at.bridge.report(on.report, None, at.saved, **_PRIVATE).then(None, at.saved, None, js=_SAVE)

@@ -76,7 +76,9 @@
   // For those who do not see the answer come.
   const say = (words) => { const said = $("#said"); if (said && said.textContent !== words) said.textContent = words; };
   const running = (yes) => { if (yes) say("Searching the abstracts"); document.body.classList.toggle("running", yes); const go = $("#go"); if (go) go.textContent = yes ? "Stop" : "Ask"; };
-  const stop = () => send("halt");
+  const busy = () => document.body.classList.contains("running");
+  const stop = () => { send("halt"); if (!$("#live .turn")) running(false); };
+  const ask = (data) => { if (!busy()) { running(true); send("ask", data); } };  // one question at a time
   function setTheme(dark) { document.body.classList.toggle("dark", dark); document.documentElement.style.colorScheme = dark ? "dark" : "light"; }
 
   async function copy(article, button) {
@@ -98,11 +100,14 @@
     area.addEventListener("keydown", (event) => {
       if (event.key === "Escape") { area.remove(); heading.hidden = false; event.stopPropagation(); }
       if (event.key === "Enter" && !event.shiftKey && area.value.trim()) {
-        event.preventDefault(); area.remove(); heading.hidden = false;
-        running(true); send("ask", { text: area.value, turn: article.dataset.turn });
+        event.preventDefault();
+        if (busy()) return;
+        area.remove(); heading.hidden = false;
+        ask({ text: area.value, turn: article.dataset.turn });
       }
     });
   }
+  window.citewiseSay = say;
   window.citewiseSave = (file) => {
     if (!file?.text && file?.text !== "") return;
     const url = URL.createObjectURL(new Blob([file.text], { type: file.type }));
@@ -146,9 +151,9 @@
 
   const ordering = { order: "added" };
   const actions = {
-    ask: ({ text }) => { running(true); send("ask", { text }); },
-    retry: (data) => { running(true); send("ask", data); },
-    unhear: (data) => { stale = true; running(true); send("ask", data); },
+    ask: ({ text }) => ask({ text }),
+    retry: ask,
+    unhear: (data) => { stale = true; ask(data); },
     edit: (_, button) => edit(button.closest(".turn")),
     copy: (_, button) => copy(button.closest(".turn"), button),
     sources: (_, button) => { show(button, "1"); },
@@ -186,7 +191,7 @@
     const target = event.target;
     all("details.menu[open]").forEach((menu) => { if (!menu.contains(target)) menu.open = false; });
     const go = target.closest("#go");
-    if (go && document.body.classList.contains("running")) { event.stopPropagation(); event.preventDefault(); return stop(); }
+    if (go && busy()) { event.stopPropagation(); event.preventDefault(); return stop(); }
     if (go && box()?.value.trim()) running(true);
     const cite = target.closest(".cite, .near");
     if (cite) { show(cite, cite.dataset.source, cite.dataset.sentence); if (!event.detail) follow(cite); return; }
@@ -236,49 +241,48 @@
   document.addEventListener("keydown", (event) => {
     const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName ?? "");
     if (event.key === "Escape") {
-      if (document.body.classList.contains("running")) stop();
+      if (busy()) stop();
       closeSide(); drawer(false);
       all("details.menu[open]").forEach((menu) => { menu.open = false; });
-    } else if (event.key === "Enter" && !event.shiftKey && document.activeElement === box() && box().value.trim()) running(true);
+    } else if (event.key === "Enter" && !event.shiftKey && document.activeElement === box()) {
+      if (busy()) { event.preventDefault(); event.stopPropagation(); } else if (box().value.trim()) running(true);
+    }
     else if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) { event.preventDefault(); view("ask"); box()?.focus(); }
   }, true);
 
-  let answered = 0;
-  function settled() {
-    const live = $("#live .turn"), list = $("#finished .turns");
+  // What Gradio draws is followed in the same task, so that nobody sees or uses a turn whose sources are not there yet.
+  let newest, answered = 0;
+  function follows() {
+    const live = $("#live .turn"), turns = all("#finished .turn"), last = live ?? turns.at(-1);
+    const list = $("#finished .turns"), id = list?.dataset.conversation ?? "", url = new URL(location);
+    id ? url.searchParams.set("c", id) : url.searchParams.delete("c");
+    if ((list || $("#welcome .welcome")) && url.href !== location.href) history.replaceState(null, "", url);
+    if (last === newest) return;  // something inside a turn, as a question that is edited
+    newest = last;
     running(Boolean(live));
-    const turns = all("#finished .turn").length;
-    if (!live && turns > answered) {
-      const newest = all("#finished .turn").at(-1);
-      say($(".abstained", newest) ? "The abstracts do not answer this" : $(".problem", newest) ? "Something went wrong" : "The answer is there");
-    }
-    answered = turns;
-    const last = live ?? all("#finished .turn").at(-1);
+    if (!live && turns.length > answered) say($(".abstained", last) ? "The abstracts do not answer this" : $(".problem", last) ? "Something went wrong" : "The answer is there");
+    answered = turns.length;
     document.body.classList.toggle("begun", Boolean(last));
-    if (last) show(last); else if (panel()) { $(".shown", panel()).replaceChildren(); looked = null; }
-    const id = list?.dataset.conversation ?? "";
-    const url = new URL(location); id ? url.searchParams.set("c", id) : url.searchParams.delete("c");
-    if (list || $("#finished .welcome")) if (url.href !== location.href) history.replaceState(null, "", url);
-    const room = $("#conversation");
-    if (last && room) {
-      const fits = last.offsetHeight < room.clientHeight - 40;
-      room.scrollTo({ top: fits ? room.scrollHeight : last.offsetTop - 16 });
-    }
+    if (!last) { $(".shown", panel()).replaceChildren(); looked = null; return; }
+    show(last);
+    requestAnimationFrame(() => { if (last === newest) toBegin(last); });
+  }
+  function toBegin(turn) {
+    const room = $("#conversation"), fits = turn.offsetHeight < room.clientHeight - 40;
+    room.scrollTo({ top: fits ? room.scrollHeight : turn.offsetTop - 16 });
   }
   function begin() {
-    const parts = ["#finished", "#live", "#similar", "#map", "#map-notice", "#chips", "#detail", "#map-paper", "#report"].map((name) => $(name));
+    const parts = ["#finished", "#live", "#welcome", "#similar", "#map", "#map-notice", "#chips", "#detail", "#map-paper", "#report"].map((name) => $(name));
     if (parts.some((part) => !part) || !panel()) return void setTimeout(begin, 50);
     const theme = localStorage.getItem("citewise-theme");
     if (theme) setTheme(theme === "dark");
     view("ask");
-    let waiting;
-    const watch = (act) => new MutationObserver(() => { clearTimeout(waiting); waiting = setTimeout(act, 15); });
-    const main = watch(settled);
-    parts.slice(0, 2).forEach((part) => main.observe(part, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["data-conversation", "aria-busy"] }));
+    const drawn = new MutationObserver(follows);
+    parts.slice(0, 3).forEach((part) => drawn.observe(part, { childList: true, subtree: true }));
     new MutationObserver(() => {
       const found = $("#similar h2");
       if (found) { const root = found.parentElement; $(".shown", panel()).replaceChildren(...[...root.childNodes].map((node) => node.cloneNode(true))); looked = null; panel().scrollTo({ top: 0 }); }
-    }).observe(parts[2], { childList: true, subtree: true, characterData: true });
+    }).observe($("#similar"), { childList: true, subtree: true, characterData: true });
     // Gradio makes a new plot for each figure; its points carry the ids of their papers.
     new MutationObserver(() => {
       const plot = $("#map .js-plotly-plot");
@@ -298,7 +302,7 @@
       if (now && now !== told) setTimeout(() => $("#report").scrollIntoView({ block: "nearest" }), now === "report" ? 600 : 100);
       told = now;
     }).observe($("#report"), { childList: true, subtree: true });
-    settled();
+    follows();
   }
   document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", begin) : begin();
 })();
