@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from rag.stores.lock import holder
 from tests.ingesting import abstract, ingest, papers, record, whole, write
 
 ROOT = Path(__file__).parents[1]
@@ -112,10 +114,15 @@ def test_of_two_ingests_at_once_the_second_is_told_and_the_first_finishes(pile, 
     library = pile.library("two")
     command = [sys.executable, "-c", _WORKER, str(library), *map(str, pile.files)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
-    outputs = [process.communicate(timeout=120)[0].splitlines() for process in both]
-    locked = [lines[1] for lines in outputs if lines[1].startswith("LibraryLocked: process ")]
-    assert len(locked) == 1
-    assert str(library) in locked[0]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as first:
+        while holder(library) is None:
+            assert first.poll() is None
+        first.send_signal(signal.SIGSTOP)  # so that it is still at it, however slow the second one starts
+        told = pile.run(library)
+        first.send_signal(signal.SIGCONT)
+        output, _ = first.communicate(timeout=240)
+    assert told.startswith(f"LibraryLocked: process {first.pid} ")
+    assert str(library) in told
+    assert output.split()[1:] == ["2751", "101", "50", "650"]
     assert whole(library) == undisturbed[0]
     assert len(papers(library)) == len(undisturbed[0]["papers"])

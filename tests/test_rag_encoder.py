@@ -98,17 +98,17 @@ def test_weights_are_small_and_hold_no_pickle() -> None:
 
 
 def test_loading_and_encoding_stay_far_from_the_limits() -> None:
-    """The limits are 0.4 s, 5 ms and 500 abstracts/s; a loaded machine gets several times as long."""
-    started = time.perf_counter()
+    """The limits are 0.4 s, 5 ms and 500 abstracts/s; processor time, and several times as much, as machines differ."""
+    started = time.process_time()
     encoder = StaticEncoder.load()
-    assert time.perf_counter() - started < 4
-    started = time.perf_counter()
+    assert time.process_time() - started < 4
+    started = time.process_time()
     encoder.encode(["how are words turned into vectors?"], side="query")
-    assert time.perf_counter() - started < 0.25
+    assert time.process_time() - started < 0.25
     abstracts = ["We study how networks learn representations of text and images from data. " * 12] * 200
-    started = time.perf_counter()
+    started = time.process_time()
     encoder.encode(abstracts)
-    assert time.perf_counter() - started < 4
+    assert time.process_time() - started < 4
 
 
 def training_manifest() -> dict[str, object]:

@@ -151,7 +151,7 @@ def test_too_long_a_retry_after_fails_at_once():
         began = time.monotonic()
         with pytest.raises(ModelUnavailable):
             model(server).complete(ASK)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert len(server.requests) == 1
 
 
@@ -164,13 +164,13 @@ def test_refused_connection_says_so():
         ChatModel.from_settings(settings).complete(ASK)
 
 
-@pytest.mark.parametrize("step", [script.silent(4), script.stalls(seconds=4), script.stalls("Well", seconds=4)])
+@pytest.mark.parametrize("step", [script.silent(60), script.stalls(seconds=60), script.stalls("Well", seconds=60)])
 def test_stall_is_bounded_even_when_the_server_keeps_the_stream_open(step):
     with serving(step) as server:
         began = time.monotonic()
         with pytest.raises(ModelUnavailable, match=r"timeout is 0\.5 s"):
             text_of(model(server, timeout=0.5, retries=0).stream(ASK, Reply()))
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
 
 
 def test_content_filter_is_a_rejection():
@@ -189,18 +189,20 @@ def test_restart_voids_what_was_given():
 
 
 def test_closing_the_stream_ends_the_servers_work():
-    with serving(script.says("word " * 500, size=5, pause=0.01)) as server:
+    with serving(script.says("word " * 9000, size=5, pause=0.01)) as server:
         stream = model(server).stream(ASK, Reply())
         assert next(stream)
         stream.close()
-        assert server.disconnected.wait(3)
+        assert server.disconnected.wait(30)
 
 
 def test_another_thread_can_stop_a_waiting_read():
-    with serving(script.stalls("Well", seconds=8)) as server:
+    with serving(script.stalls("Well", seconds=60)) as server:
         stop = Stop()
+        stream = model(server, timeout=60).stream(ASK, Reply(), stop)
+        assert next(stream) == "Well"
         threading.Timer(0.3, stop.set).start()
         began = time.monotonic()
         with pytest.raises(ModelError, match="stopped"):
-            text_of(model(server, timeout=30).stream(ASK, Reply(), stop))
-    assert time.monotonic() - began < 3
+            text_of(stream)
+    assert time.monotonic() - began < 30

@@ -37,8 +37,8 @@ FAILURES = [
     pytest.param(script.babbles(), "no answer", id="invalid JSON"),
     pytest.param(script.page(), "empty answer", id="web page"),
     pytest.param(script.says(""), "empty answer", id="empty"),
-    pytest.param(script.silent(4), "llm.timeout", id="silent"),
-    pytest.param(script.stalls("It took", seconds=4), "llm.timeout", id="stalls"),
+    pytest.param(script.silent(60), "llm.timeout", id="silent"),
+    pytest.param(script.stalls("It took", seconds=60), "llm.timeout", id="stalls"),
 ]
 
 
@@ -103,13 +103,18 @@ def test_without_the_fallback_every_door_says_what_failed(starter_copy, tmp_path
 
 
 def test_stop_on_the_page_hangs_up_on_the_model(starter_copy, tmp_path):
-    with serving(script.says("word " * 800, size=5, pause=0.01)) as server:
+    with serving(script.says("word " * 9000, size=5, pause=0.01)) as server:
         config = config_of(tmp_path, server.base_url, llm={"timeout": 30})
         with open_library(starter_copy, config=config) as library:
-            chat = Chat(library)
-            threading.Timer(0.7, chat.stop, ["s"]).start()
-            steps = list(chat.ask(QUESTION, Talk(), session="s", owner=""))
-            assert server.disconnected.wait(3)
+            chat, written, steps = Chat(library), threading.Event(), []
+            stopping = threading.Thread(target=lambda: written.wait(60) and chat.stop("s"))
+            stopping.start()
+            for step in chat.ask(QUESTION, Talk(), session="s", owner=""):
+                steps.append(step)
+                if "word word" in (step.live or ""):
+                    written.set()
+            stopping.join()
+            assert server.disconnected.wait(30)
     assert steps[-1].talk.exchanges[0].answer is None
     assert "word word" in steps[-1].talk.exchanges[0].partial
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from rag.errors import LibraryError, LibraryMismatch
 from rag.stores.dense import ChromaIndex
 from rag.stores.offload import OffloadedIndex
 from tests.ingesting import WordEncoder
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
 TEXTS = {f"p{at}#0": f"text number {at} of whales" for at in range(60)}
@@ -91,9 +91,6 @@ def test_the_process_ends_when_its_writer_is_killed(tmp_path):
     """
     folder = tmp_path / "a"
     subprocess.run([sys.executable, "-c", code, str(folder)], cwd=ROOT, check=False, timeout=60)
-    deadline = time.monotonic() + 30
-    while processes(folder) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert processes(folder) == []
+    assert eventually(lambda: not processes(folder))
     with closing(OffloadedIndex(folder, dimension=16)) as index:
         assert index.count() == 2

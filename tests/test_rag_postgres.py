@@ -245,6 +245,6 @@ def test_the_locks_of_a_killed_writer_are_free_at_once(url, database):
     kill(holder)
     begin = time.monotonic()
     with database.lock(5):
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 30, "its holder would have slept for 60 seconds"
     with database.writing():
         pass

@@ -326,7 +326,7 @@ def test_any_text_is_understood(question):
     ],
 )
 def test_a_hostile_question_takes_no_time(unit):
-    start = time.perf_counter()
+    start = time.process_time()  # of this process only: how busy the machine is does not count
     for length in (180, 390, 10_000):
         understand((unit * 10_000)[:length])
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5

@@ -183,12 +183,12 @@ def test_a_failing_repair_leaves_the_marked_answer_and_says_so(starter_folder, s
 
 def test_a_stalling_repair_is_cut_short(starter_folder):
     with (
-        serving(script.says(f"{GOOD} {WRONG}"), script.stalls("1. It", seconds=8)) as server,
-        with_model(starter_folder, server, timeout=0.5) as library,
+        serving(script.says(f"{GOOD} {WRONG}"), script.stalls("1. It", seconds=60)) as server,
+        with_model(starter_folder, server, timeout=2) as library,
     ):
         began = time.monotonic()
         answer = library.ask(QUESTION)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 30
     assert answer.text == f"{GOOD} {WRONG}"
 
 
@@ -204,16 +204,18 @@ def test_the_stream_shows_the_draft_and_ends_with_the_repaired_answer(starter_fo
 
 
 def test_closing_the_stream_hangs_up_on_the_repair(starter_folder):
+    asked = threading.Event()
+    repairs = script.telling(asked, script.says("word " * 9000, size=5, pause=0.01))
     with (
-        serving(script.says(f"{GOOD} {WRONG}"), script.says("word " * 800, size=5, pause=0.01)) as server,
+        serving(script.says(f"{GOOD} {WRONG}"), repairs) as server,
         with_model(starter_folder, server, timeout=30) as library,
     ):
         stream = library.stream(QUESTION)
-        closing = threading.Timer(1.0, stream.close)
+        closing = threading.Thread(target=lambda: asked.wait(60) and stream.close())
         closing.start()
         events = list(stream)
         closing.join()
-        assert server.disconnected.wait(3)
+        assert server.disconnected.wait(30)
     assert not any(isinstance(event, Finished) for event in events)
 
 

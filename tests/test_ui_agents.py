@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
 
 USER, PASSWORD = "ann", "correct horse battery"
 HEADERS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+WEB = httpx.Client(timeout=60, trust_env=False)
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 
 
@@ -54,7 +55,7 @@ def called(
 
     async def run() -> tuple[Any, list[Any]]:
         async with (
-            httpx.AsyncClient(headers=headers) as client,
+            httpx.AsyncClient(headers=headers, timeout=60) as client,
             streamable_http_client(f"{url}/mcp", http_client=client) as (reading, writing, _),
             ClientSession(reading, writing) as session,
         ):
@@ -100,24 +101,24 @@ def test_what_cannot_be_answered_is_an_error_for_the_agent(url: str):
 
 @pytest.mark.parametrize("names", [{"host": "evil.example"}, {"origin": "http://evil.example"}])
 def test_a_web_page_under_another_name_cannot_reach_the_tools(url: str, names: dict[str, str]):
-    assert httpx.post(f"{url}/mcp", json=LIST, headers=HEADERS | names).status_code in {403, 421}
-    assert httpx.post(f"{url}/mcp", json=LIST, headers=HEADERS).status_code == 200
+    assert WEB.post(f"{url}/mcp", json=LIST, headers=HEADERS | names).status_code in {403, 421}
+    assert WEB.post(f"{url}/mcp", json=LIST, headers=HEADERS).status_code == 200
 
 
 @pytest.mark.parametrize(("host", "status"), [("evil.example", 421), ("localhost:80", 200), ("[::1]:7860", 200)])
 def test_the_page_answers_to_the_names_of_this_machine_only(url: str, host: str, status: int):
-    assert httpx.get(f"{url}/config", headers={"host": host}).status_code == status
+    assert WEB.get(f"{url}/config", headers={"host": host}).status_code == status
 
 
 def test_with_a_password_the_page_may_have_any_name(locked_url: str):
-    assert httpx.get(f"{locked_url}/login_check", headers={"host": "papers.example"}).status_code != 421
+    assert WEB.get(f"{locked_url}/login_check", headers={"host": "papers.example"}).status_code != 421
 
 
 def test_a_password_guards_the_tools_as_it_guards_the_page(locked_url: str):
     from base64 import b64encode
 
-    assert httpx.post(f"{locked_url}/mcp", json=LIST, headers=HEADERS).status_code == 401
-    wrong = httpx.post(f"{locked_url}/mcp", json=LIST, headers=HEADERS, auth=(USER, "wrong"))
+    assert WEB.post(f"{locked_url}/mcp", json=LIST, headers=HEADERS).status_code == 401
+    wrong = WEB.post(f"{locked_url}/mcp", json=LIST, headers=HEADERS, auth=(USER, "wrong"))
     assert wrong.status_code == 401
     known = {"authorization": "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode()}
     tools, _ = called(locked_url, headers=known)
@@ -126,7 +127,7 @@ def test_a_password_guards_the_tools_as_it_guards_the_page(locked_url: str):
 
 def test_without_the_option_there_are_no_tools(starter_folder: Path):
     for url in served(starter_folder, mcp=False):
-        assert httpx.post(f"{url}/mcp", json=LIST, headers=HEADERS).status_code in {404, 405}
+        assert WEB.post(f"{url}/mcp", json=LIST, headers=HEADERS).status_code in {404, 405}
 
 
 def test_a_port_that_is_taken_is_one_line_that_says_what_to_do(url: str, starter_folder: Path):
@@ -142,7 +143,7 @@ def test_the_command_says_where_the_page_is_and_nothing_of_public_links_and_ends
         lines = [running.stdout.readline() for _ in range(2)]
         page = re.search(r"http://127\.0\.0\.1:\d+", lines[0])
         assert page, lines
-        assert httpx.get(page[0]).status_code == 200
+        assert WEB.get(page[0]).status_code == 200
         assert lines[1].endswith("/mcp\n")
         running.send_signal(signal.SIGINT)
         rest = running.stdout.read()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -31,18 +32,20 @@ from ui.request_log import RequestLog, log_as_json
 class Asked:
     """A library whose readiness the test decides."""
 
-    def __init__(self, *, fails: bool = False, seconds: float = 0.0) -> None:
-        self.fails, self.seconds = fails, seconds
-        self.looks = 0
+    def __init__(self, *, fails: bool = False, holds: bool = False) -> None:
+        self.fails, self.looks = fails, 0
+        self.go = threading.Event()
+        if not holds:
+            self.go.set()
 
     def check_ready(self) -> None:
         self.looks += 1
-        time.sleep(self.seconds)
+        self.go.wait(60)
         if self.fails:
             raise LibraryUnavailable("the Chroma server at http://secret-host does not answer")
 
 
-def client(library: Asked, *, logged: bool = False) -> TestClient:
+def app(library: Asked, *, logged: bool = False) -> Starlette:
     def other(request: Request) -> PlainTextResponse:
         logging.getLogger("ui.test").info("asked")
         if request.url.path == "/fails":
@@ -50,8 +53,11 @@ def client(library: Asked, *, logged: bool = False) -> TestClient:
         return PlainTextResponse("the page")
 
     layers = [*([Middleware(RequestLog)] if logged else []), Middleware(Health, library=library)]
-    app = Starlette(routes=[Route("/{rest:path}", other, methods=["GET", "POST"])], middleware=layers)
-    return TestClient(app, raise_server_exceptions=False)
+    return Starlette(routes=[Route("/{rest:path}", other, methods=["GET", "POST"])], middleware=layers)
+
+
+def client(library: Asked, *, logged: bool = False) -> TestClient:
+    return TestClient(app(library, logged=logged), raise_server_exceptions=False)
 
 
 def test_health_asks_nobody_and_ready_asks_the_library():
@@ -74,13 +80,21 @@ def test_why_it_is_not_ready_is_in_the_log_only(caplog):
 
 
 def test_many_that_ask_at_once_share_one_look():
-    library = Asked(seconds=0.5)
-    with client(library) as page:
-        asking = [threading.Thread(target=page.get, args=["/ready"]) for _ in range(8)]
-        for thread in asking:
-            thread.start()
-        for thread in asking:
-            thread.join()
+    library = Asked(holds=True)
+
+    page, asked = app(library), []
+
+    async def counting(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(scope["path"])
+        if len(asked) == 8:
+            library.go.set()
+        await page(scope, receive, send)
+
+    async def ask() -> set[int]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(counting), base_url="http://page") as visitor:
+            return {found.status_code for found in await asyncio.gather(*[visitor.get("/ready") for _ in range(8)])}
+
+    assert asyncio.run(ask()) == {200}
     assert library.looks == 1
 
 
@@ -148,11 +162,11 @@ def test_the_page_answers_both_without_its_password(starter_folder, tmp_path, mo
         try:
             url = page.local_url.rstrip("/")
             for path in ("/health", "/ready"):
-                found = httpx.get(f"{url}{path}")
+                found = httpx.get(f"{url}{path}", timeout=60)
                 assert (found.status_code, found.json()) == (200, {"status": "ok"})
                 assert found.headers["x-request-id"]
                 assert found.headers["x-content-type-options"] == "nosniff"
-            assert httpx.get(f"{url}/config").status_code == 401
+            assert httpx.get(f"{url}/config", timeout=60).status_code == 401
         finally:
             page.close(verbose=False)
 

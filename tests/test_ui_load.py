@@ -34,7 +34,7 @@ class Page:
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
-        config = httpx.get(f"{self._url}/config").raise_for_status().json()
+        config = httpx.get(f"{self._url}/config", timeout=BOUND).raise_for_status().json()
         names = {item["id"]: item["props"].get("elem_id") for item in config["components"]}
         self._events = {
             (names.get(target), event): item["id"]
