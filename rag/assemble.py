@@ -262,6 +262,7 @@ def _pipeline(
         settings=settings.answer,
         papers=settings.retrieval.papers,
         condenser=model.condense if model and rewrites else by_rules,
+        catalog=catalog,
     )
 
 

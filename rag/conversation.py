@@ -130,6 +130,13 @@ def by_rules(question: str, filters: Filters, history: Sequence[Turn], _: Stop |
     return _referring(question, filters, before, [] if last.answer.abstained else shown)
 
 
+def about(question: str, paper: Paper) -> str:
+    """The question with the paper's name where a pronoun can only mean it, because no other was chosen to be asked."""
+    if _NOT_A_REFERENCE.search(question) or _self_contained(question, _ONE_OR_THEY):
+        return question
+    return _ONE_OR_THEY.sub(lambda match: _in_place_of(match.group(), paper), question, count=1)
+
+
 def by_model(model: ChatModel) -> Condenser:
     """A condenser that lets `model` rewrite the question, once; by rules where it fails, babbles or adds its own words
     (the rewritten question is searched and shown: what nobody said must not get in that way)."""

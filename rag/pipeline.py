@@ -16,7 +16,7 @@ from rag.answerers.repair import Mender, with_repairs
 from rag.answers import Answer, Delta, Event, Filters, Finished, Hit, Retrieved, Source, Turn
 from rag.citations import Checked, DraftSentence, check
 from rag.connection import Stop
-from rag.conversation import Condenser, by_rules
+from rag.conversation import Condensed, Condenser, about, by_rules
 from rag.errors import CostLimit, ModelError, UsageError
 from rag.quarantine import usable
 from rag.questions import asks_of_full_text
@@ -25,7 +25,7 @@ from rag.settings import AnswerSettings
 if TYPE_CHECKING:
     from rag.evidence import ScoredSentence
     from rag.gate import Verdict
-    from rag.interfaces import Encoder
+    from rag.interfaces import CatalogReader, Encoder
     from rag.papers import Paper
     from rag.questions import Understanding
     from rag.retrieval import Retrieval
@@ -73,7 +73,8 @@ class Answerers:
 class Pipeline:
     """Answers questions from one open library. Holds no state of its own; `gate` None never abstains.
 
-    `encoder` serves the citation check, so it should be a local one.
+    `catalog` tells what the one paper is called that a question was narrowed to; `encoder` serves the citation check,
+    so it should be a local one.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Pipeline:
         settings: AnswerSettings | None = None,
         papers: int = 8,
         condenser: Condenser = by_rules,
+        catalog: CatalogReader | None = None,
     ) -> None:
         self.retriever = retriever
         self.gate = gate
@@ -94,6 +96,7 @@ class Pipeline:
         self.settings = settings or AnswerSettings.model_validate({})
         self.papers = papers
         self.condense = condenser
+        self.catalog = catalog
         if self.settings.mode == "llm" and answerers.model is None:
             raise UsageError("answer.mode is llm but no model is set up; set llm.kind, or add --config openai")
 
@@ -106,6 +109,7 @@ class Pipeline:
             encoder=self.encoder,
             settings=self.settings.model_copy(update={"mode": "extractive"}),
             papers=self.papers,
+            catalog=self.catalog,
         )
 
     def stream(self, question: str, *, filters: Filters | None = None, history: Sequence[Turn] = ()) -> AnswerStream:
@@ -193,7 +197,7 @@ class _Run:
         """The events of the answer; none after the stop switch was thrown."""
         self._began = time.perf_counter()
         with self._timed("condense"):
-            asked = self._pipeline.condense(self._question, self._filters, self._history, self._stop)
+            asked = self._whole()
         with self._timed("retrieve"):
             found = self._pipeline.retriever.retrieve(
                 asked.question, k=self._pipeline.papers, filters=asked.filters, stop=self._stop
@@ -234,6 +238,24 @@ class _Run:
         if answer.abstained:
             yield Delta(answer.text)
         yield Finished(answer)
+
+    def _whole(self) -> Condensed:
+        """The question made whole: by the one paper that it was narrowed to, else by the conversation."""
+        chosen = self._chosen()
+        told = about(self._question, chosen) if chosen else self._question
+        if told != self._question:
+            return Condensed(told, self._filters)
+        return self._pipeline.condense(self._question, self._filters, self._history, self._stop)
+
+    def _chosen(self) -> Paper | None:
+        """The only paper to be asked, unless the conversation knows it: chosen in a list or on the map."""
+        catalog, only = self._pipeline.catalog, self._filters.only
+        last = self._history[-1].answer if self._history else None
+        if catalog is None or len(only) != 1:
+            return None
+        if last and not last.abstained and any(source.paper.id in only for source in last.sources):
+            return None
+        return catalog.papers(only).get(only[0])
 
     def _judge(self, found: Retrieval) -> Verdict | None:
         if self._pipeline.gate is None or not found.hits:

@@ -12,7 +12,7 @@ from rag.answerers.metadata import MetadataAnswerer
 from rag.answerers.polish import paper_name, polish, third_person, trim_opening
 from rag.answers import Delta, Hit, Quote
 from rag.citations import DraftSentence
-from rag.conversation import by_rules
+from rag.conversation import about, by_rules
 from rag.encoder import StaticEncoder
 from rag.evidence import score_sentences
 from rag.markers import bracketed, numbers_in, without_markers
@@ -417,6 +417,22 @@ def test_given_filters_are_kept_and_never_widened():
 def test_after_ask_only_this_paper_these_are_still_the_last_answers_and_it_is_the_chosen_one(question, searched, only):
     condensed = by_rules(question, Filters(only=("beta",)), MANY)
     assert (condensed.question, condensed.filters.only) == (searched, only)
+
+
+@pytest.mark.parametrize(
+    ("question", "searched"),
+    [
+        ("What does it do?", "What does AlphaNet do?"),
+        ("What is this paper about?", "What is AlphaNet about?"),
+        ("Do they need labels?", "Do AlphaNet need labels?"),
+        ("What are its limits?", "What are AlphaNet’s limits?"),
+        ("What is Top2Vec?", "What is Top2Vec?"),
+        ("Is it possible to prune tokens?", "Is it possible to prune tokens?"),
+        ("When a model is quantized, does it lose accuracy?", "When a model is quantized, does it lose accuracy?"),
+    ],
+)
+def test_a_pronoun_means_the_one_paper_that_was_chosen(question, searched):
+    assert about(question, ALPHA) == searched
 
 
 def test_a_chosen_paper_that_was_not_in_the_last_answer_is_not_called_by_another_ones_name():

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from rag import Delta, Filters, Finished, Retrieved, Turn
+from rag import Delta, Filters, Finished, Retrieved, Turn, open_library
 from rag.answerers.extractive import ExtractiveAnswerer
 from rag.answerers.metadata import MetadataAnswerer
 from rag.answerers.model import ModelAnswerer
@@ -59,6 +59,41 @@ def pipeline(readers, *, model=None, gate=None, condenser=by_rules, **settings):
 def answerer(server, **changes):
     given = {"kind": "openai-like", "model": "scripted", "base_url": server.base_url, "timeout": 5.0, "retries": 0}
     return ModelAnswerer(ChatModel.from_settings(LLMSettings.model_validate(given | changes)))
+
+
+# --- a paper that was chosen ---
+
+
+def only_bert(starter):
+    return Filters(only=tuple(paper.id for paper in starter.papers() if paper.title.startswith("BERT:")))
+
+
+def test_a_pronoun_means_the_paper_that_was_chosen_before_anything_was_asked(starter):
+    for extractive in (False, True):
+        answer = starter.ask("What does it do?", filters=only_bert(starter), extractive=extractive)
+        assert answer.searched == "What does BERT do?"
+        assert answer.abstained is None
+        assert {citation.title.partition(":")[0] for citation in answer.citations} == {"BERT"}
+
+
+@pytest.mark.parametrize("before", ["What is GloVe?", "What is the boiling point of lead?"])
+def test_a_pronoun_means_the_paper_that_was_chosen_since_the_last_answer(starter, before):
+    last = starter.ask(before)
+    answer = starter.ask("What does it do?", filters=only_bert(starter), history=[Turn(before, last)])
+    assert answer.searched == "What does BERT do?"
+    assert answer.filters == only_bert(starter)
+    assert answer.abstained is None
+
+
+@pytest.mark.loopback
+def test_the_model_need_not_guess_which_paper_was_chosen(starter_folder, starter, loopback):
+    with serving(script.says("BERT is pre-trained on unlabeled text [1].")) as server:
+        llm = {"kind": "openai-like", "model": "scripted", "base_url": server.base_url, "retries": 0}
+        with open_library(starter_folder, llm=llm, gate={"enabled": False}, answer={"repair": False}) as library:
+            last = starter.ask("What is GloVe?")
+            answer = library.ask("What does it do?", filters=only_bert(starter), history=[Turn("GloVe?", last)])
+    assert answer.searched == "What does BERT do?"
+    assert len(server.requests) == 1
 
 
 # --- without a model ---

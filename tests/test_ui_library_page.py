@@ -101,6 +101,18 @@ def test_a_paper_opens_beside_the_table_and_closes_again(visit, starter_url):
     assert page.evaluate("document.activeElement.innerText") == row.inner_text()
 
 
+def test_a_question_about_it_means_the_paper_that_was_chosen_in_the_table(visit, starter_url):
+    page = library(visit(starter_url))
+    page.fill("#words textarea, #words input", "BERT: Pre-training")
+    page.wait_for_function("document.querySelectorAll('#table tbody tr').length === 1")
+    page.click("#table tbody button")
+    page.click("#detail [data-do=only]")
+    page.wait_for_selector("#chips .left")
+    turn = ask(page, "What does it do?")
+    assert turn.locator(".searched q").inner_text() == "What does BERT do?"
+    assert turn.locator(".cite").count() >= 1
+
+
 def test_a_removed_paper_is_gone_from_table_count_and_answers(visit, own_url):
     page = library(visit(own_url))
     page.fill("#words textarea, #words input", "BERT: Pre-training")
