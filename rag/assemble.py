@@ -211,6 +211,7 @@ def _retriever(
         rerank=settings.rerank,
         reader=_reader(encoder),
         model=_search_model(settings, model),
+        fall_back=settings.embedding.fall_back,
     )
 
 

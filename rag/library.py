@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from rag.ingest import IngestReport, Progress
     from rag.interfaces import Vectors
     from rag.pipeline import AnswerStream
+    from rag.retrieval import Retrieval
     from rag.stores.catalog import Catalog, Order
 
 _PATIENCE_SECONDS = 2.0
@@ -112,8 +113,12 @@ class Library:
             )
 
     def search(self, question: str, k: int = 10, *, filters: Filters | None = None) -> list[Hit]:
-        """The k papers nearest to the question, best first; see `retrieval.Retriever.retrieve`."""
-        return list(self._current().retriever.retrieve(question, k=k, filters=filters).hits)
+        """The k papers nearest to the question, best first; see `retrieve`."""
+        return list(self.retrieve(question, k, filters=filters).hits)
+
+    def retrieve(self, question: str, k: int = 10, *, filters: Filters | None = None) -> Retrieval:
+        """What `search` finds, with all that is to be said of it; see `retrieval.Retriever.retrieve`."""
+        return self._current().retriever.retrieve(question, k=k, filters=filters)
 
     def stream(self, question: str, *, filters: Filters | None = None, history: Sequence[Turn] = ()) -> AnswerStream:
         """Start answering; iterate the events, or take `.result()`. Raises UsageError for an empty question."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import CitewiseError, ModelError, ModelRejected, ModelUnavailable
+from rag.errors import CitewiseError, LibraryMismatch, ModelError, ModelRejected, ModelUnavailable
 from rag.servers import asked_seconds, pause, redacted
 from rag.tokens import count_tokens, first_tokens, token_bound
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 REQUEST_TEXTS = 2048
 """Texts in one request at most: a limit of both OpenAI and LlamaIndex."""
 _REQUEST_TOKENS = 200_000  # OpenAI takes 300,000; other models' tokens are not quite the counted ones
+_QUESTION_RETRIES = 2  # somebody waits for the answer
 _LONGEST_WAIT = 60.0  # seconds that a Retry-After is obeyed; a longer one is an error at once
 
 
@@ -30,8 +31,8 @@ class LlamaEncoder:
 
     The model is built when first used, because importing LlamaIndex takes seconds. `identity` is what decides
     the vectors, apart from their dimension; `model` is the name that has a price. Texts are cut after `longest`
-    tokens. Raises ModelRejected (key, model name, input), or ModelUnavailable (refused, timed out, overloaded) after
-    `retries` tries more.
+    tokens. Raises ModelRejected (key, model name, input), ModelUnavailable (refused, timed out, overloaded) after
+    `retries` tries more, at most two for a question, or LibraryMismatch for vectors of another dimension.
     """
 
     def __init__(
@@ -97,7 +98,8 @@ class LlamaEncoder:
         import numpy as np
 
         if found.shape != (texts, self.dimension):
-            raise ModelRejected(
+            kind = ModelRejected if len(found) != texts else LibraryMismatch
+            raise kind(
                 f"embedding model {self.name} made {found.shape[0]} vectors of {found.shape[-1]} numbers for {texts}"
                 f" texts, and {self.dimension} numbers were expected; if the model is another one now, run"
                 " `citewise rebuild`"
@@ -107,7 +109,7 @@ class LlamaEncoder:
         return found
 
     def _embed(self, texts: list[str], side: Side) -> Vectors:
-        for attempt in range(self._retries):
+        for attempt in range(self._retries if side == "passage" else min(self._retries, _QUESTION_RETRIES)):
             try:
                 return self._embed_once(texts, side)
             except ModelUnavailable as error:

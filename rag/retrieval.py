@@ -15,6 +15,7 @@ from rag.interfaces import CatalogReader, DenseIndex, Encoder, LexicalIndex, Wor
 from rag.model_search import Expansion, Help, SearchModel
 from rag.naming import called, name_bonuses
 from rag.papers import Paper
+from rag.query_vectors import QueryVectors
 from rag.question_filters import described, merged
 from rag.questions import Understanding, exact_names, understand
 from rag.rerank import blend, diversified, sentence_scores
@@ -23,7 +24,6 @@ from rag.spelling import corrected, corrections, unknown_words
 
 if TYPE_CHECKING:
     from rag.connection import Stop
-    from rag.interfaces import Vectors
 
 # Papers whose sentences are scored: those that an answer, the gate and the first page of hits look at.
 _READ = 8
@@ -66,7 +66,8 @@ class Retriever:
     encoder itself.
 
     Its only state is a memo of filter results, dropped when the catalog's generation moves. The indexes are
-    reopened by whoever opened them. `model` helps where the settings ask for it.
+    reopened by whoever opened them. `model` helps where the settings ask for it. Where the encoder's model fails, the
+    words alone are searched, unless `fall_back` is off.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Retriever:
         settings: RetrievalSettings | None = None,
         rerank: RerankSettings | None = None,
         model: SearchModel | None = None,
+        fall_back: bool = True,
     ) -> None:
         self._catalog = catalog
         self._dense = dense
@@ -89,6 +91,7 @@ class Retriever:
         self._settings = settings or RetrievalSettings.model_validate({})
         self._rerank = rerank or RerankSettings.model_validate({})
         self._model = model
+        self._fall_back = fall_back
         self._allowed = _AllowedPassages(catalog)
 
     def retrieve(self, question: str, *, k: int, filters: Filters | None = None, stop: Stop | None = None) -> Retrieval:
@@ -96,8 +99,10 @@ class Retriever:
 
         Any string is a valid question. An empty library, a question without words and a filter that no paper
         passes give no hits; the last is said in `notes`, as is the failure of a model. `stop` ends a model's call.
+        Raises ModelError where the encoder's model fails and nothing falls back.
         """
         clock, help_ = _Clock(), Help(self._model, stop)
+        vectors = QueryVectors(self._encoder, fall_back=self._fall_back)
         understanding = understand(question)
         wanted = merged(filters or Filters(), understanding.filters)
         only = self._allowed.passages(wanted) if wanted else None
@@ -109,12 +114,12 @@ class Retriever:
             notes = (f"no paper in this library is {described(wanted)}",)
         else:
             more = help_.expansion(understanding.topic[:_LONGEST])
-            found = self._candidates(understanding, more, k, only)
+            found = self._candidates(understanding, more, k, only, vectors)
             slips = self._slips(understanding.topic[:_LONGEST], found)
             if slips:
                 topic = corrected(understanding.topic, slips)
                 understanding = replace(understanding, topic=topic, names=exact_names(topic))
-                found = self._candidates(understanding, more, k, only)
+                found = self._candidates(understanding, more, k, only, vectors)
                 notes = tuple(f"“{word}” was read as “{better}”" for word, better in slips.items())
             clock.lap("search")
             hits, sentences = self._ranked(found, understanding, k, help_)
@@ -123,16 +128,21 @@ class Retriever:
                 notes = (
                     "its papers are not indexed yet; run the last `citewise ingest` again, it goes on where it stopped",
                 )
-        notes, prompts = (*notes, *help_.notes), tuple(help_.prompts)
+        notes, prompts = (*notes, *vectors.notes, *help_.notes), tuple(help_.prompts)
         return Retrieval(question, hits, sentences, understanding, wanted, notes, clock.laps, help_.usage, prompts)
 
     def _candidates(
-        self, understanding: Understanding, more: Expansion, k: int, only: Sequence[str] | None
+        self,
+        understanding: Understanding,
+        more: Expansion,
+        k: int,
+        only: Sequence[str] | None,
+        query_vectors: QueryVectors,
     ) -> dict[str, Fused]:
         """The best passage of each candidate paper, by paper id, best first: those worth reading for `k` hits."""
         width = max(self._settings.candidates, k)
         topic = understanding.topic[:_LONGEST]
-        vectors = self._vectors(topic, more)
+        vectors = query_vectors.of(topic, more)
         dense = _best(self._dense.search(vector, width, only=only) for vector in vectors)
         lexical = _best(self._lexical.search(query, width, only=only) for query in (topic, *more.queries))
         by_name = {
@@ -153,14 +163,6 @@ class Retriever:
         fewest = max(_FEWEST, _POOL * k)
         named = {_paper_of(key) for key in by_name}
         return {key: item for at, (key, item) in enumerate(best.items()) if at < fewest or key in named}
-
-    def _vectors(self, topic: str, more: Expansion) -> list[Vectors]:
-        """What to search the vectors with: one a phrasing; an imagined passage is averaged with the question."""
-        rows = list(self._encoder.encode([topic, *more.queries], side="query"))
-        if more.imagined:
-            total = rows[0] + self._encoder.encode(more.imagined, side="passage").sum(axis=0)
-            rows[0] = total / (float((total @ total) ** 0.5) or 1.0)
-        return [row for row in rows if row.any()]
 
     def _slips(self, topic: str, found: Mapping[str, Fused]) -> dict[str, str]:
         """Misspelt words of the topic, and what they were to be."""

@@ -43,6 +43,7 @@ class EmbeddingSettings(Section):
     options: dict[str, Any] = Field(default_factory=dict)
     batch_size: int = Field(default=512, ge=1)
     retries: int = Field(default=4, ge=0, le=10)
+    fall_back: bool = Field(default=True, description="search by words alone when a question's vector cannot be made")
     max_cost: float | None = Field(default=None, ge=0.0)
 
 

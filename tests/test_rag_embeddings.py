@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rag.embeddings import as_llama_embedding, load_encoder
-from rag.errors import ModelRejected, ModelUnavailable, SettingsError
+from rag.errors import LibraryMismatch, ModelRejected, ModelUnavailable, SettingsError
 from rag.settings import EmbeddingSettings
 from rag.tokens import count_tokens
 from tests.embedding_server import EmbeddingServer
@@ -161,7 +161,7 @@ def test_a_server_that_is_not_there_is_unavailable(server):
 def test_vectors_of_unexpected_size_are_rejected(server):
     encoder = encoder_for(server, options={"dimensions": 26})
     server.dimension = 13
-    with pytest.raises(ModelRejected, match="13 numbers"):
+    with pytest.raises(LibraryMismatch, match="13 numbers"):
         encoder.encode(["a"])
 
 

@@ -22,6 +22,9 @@ from rag.errors import CostLimit, LibraryError, LibraryMismatch, ModelRejected, 
 from rag.settings import load_settings
 from rag.tokens import count_tokens
 from tests.embedding_server import EmbeddingServer, SidedEmbedding
+from ui.conversation import Chat
+from ui.endpoints import Endpoints
+from ui.exchange import Talk
 
 pytestmark = [pytest.mark.loopback, pytest.mark.usefixtures("socket_enabled")]
 
@@ -259,10 +262,10 @@ def test_a_server_that_changed_its_dimension_needs_a_rebuild(server, papers, tmp
         library.ingest([papers])
     server.dimension = 52
     with library_on(folder, server) as library:
-        with pytest.raises(ModelRejected, match=r"52 numbers.*26 numbers.*citewise rebuild"):
+        with pytest.raises(LibraryMismatch, match=r"52 numbers.*26 numbers.*citewise rebuild"):
             library.ask("How long does the koala sleep?")
         papers.write_text(papers.read_text(encoding="utf-8").replace("how the", "where the"), encoding="utf-8")
-        with pytest.raises(ModelRejected, match=r"52 numbers.*26 numbers.*citewise rebuild"):
+        with pytest.raises(LibraryMismatch, match=r"52 numbers.*26 numbers.*citewise rebuild"):
             library.ingest([papers])
         library.rebuild()
         assert "13 hours" in library.ask("How long does the koala sleep?").text
@@ -277,6 +280,77 @@ def test_papers_can_be_removed_while_the_server_is_away(server, papers, tmp_path
     with library_on(tmp_path / "library", server) as library:
         assert library.remove(["koala"]) == 1
         assert library.count() == PAPERS - 1
+
+
+AWAY = "The papers were searched by words alone, without the embedding model (embedding model letters is out of reach"
+
+
+def test_a_question_is_searched_by_its_words_while_the_server_is_away(server, papers, tmp_path):
+    with library_on(tmp_path / "library", server) as library:
+        library.ingest([papers])
+        usual = library.ask("How long does the koala sleep?")
+    server.fail_with = (500, "away")
+    with library_on(tmp_path / "library", server) as library:
+        answer = library.ask("How long does the koala sleep?")
+        assert (answer.text, answer.citations) == (usual.text, usual.citations)
+        assert answer.notes[0].startswith(AWAY)
+        found = library.retrieve("koala", 1)
+        assert (found.hits[0].paper.id, found.hits[0].dense) == ("koala", None)
+        assert found.notes[0].startswith(AWAY)
+        asked = len(server.requests)
+        assert library.ask("How long does the elephnt sleep?").notes[1].startswith(AWAY)
+        assert len(server.requests) == asked + 1, "a search that is repeated with better spelling asks no second time"
+        server.fail_with = None
+        assert library.ask("How long does the koala sleep?").notes == usual.notes
+
+
+@pytest.mark.parametrize("failure", [(401, "no"), (404, "no such model"), (429, "slow down")])
+def test_whatever_the_server_refuses_the_words_are_searched(server, papers, tmp_path, failure):
+    with library_on(tmp_path / "library", server) as library:
+        library.ingest([papers])
+        server.fail_with = failure
+        answer = library.ask("How long does the koala sleep?")
+    assert "13 hours" in answer.text
+    assert answer.notes[0].startswith("The papers were searched by words alone")
+    assert KEY not in answer.notes[0]
+
+
+def test_commands_and_the_page_say_that_words_alone_were_searched(server, papers, tmp_path, capsys):
+    mine = tmp_path / "mine.yaml"
+    embedding = {"kind": "openai-like", "model": "letters", "base_url": server.url, "retries": 0}
+    mine.write_text(json.dumps({"embedding": embedding, "gate": {"enabled": False}}), encoding="utf-8")
+    options = ["--library", str(tmp_path / "library"), "--config", str(mine)]
+    assert citewise(["ingest", str(papers), *options]) == 0
+    server.fail_with = (500, "away")
+    capsys.readouterr()
+    for command in (["ask", "How long does the koala sleep?"], ["search", "koala"]):
+        assert citewise([*command, *options]) == 0
+        assert AWAY in " ".join(capsys.readouterr().out.split())
+    assert citewise(["search", "koala", "--json", *options]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"][0].startswith(AWAY)
+    with open_library(tmp_path / "library", config=str(mine)) as library:
+        [*_, last] = Chat(library).ask("How long does the koala sleep?", Talk(), session="s", owner="")
+        assert AWAY in (last.finished or "")
+        assert Endpoints(library).search("koala")["notes"][0].startswith(AWAY)
+
+
+def test_without_falling_back_a_server_that_is_away_is_an_error(server, papers, tmp_path):
+    with library_on(tmp_path / "library", server, fall_back=False) as library:
+        library.ingest([papers])
+        server.fail_with = (500, "away")
+        for use in (library.ask, library.search):
+            with pytest.raises(ModelUnavailable, match="letters is out of reach"):
+                use("How long does the koala sleep?")
+
+
+def test_a_question_waits_for_two_more_tries_at_most(server, papers, tmp_path):
+    server.headers = {"Retry-After": "0.01"}
+    with library_on(tmp_path / "library", server, retries=8) as library:
+        library.ingest([papers])
+        server.fail_with = (503, "busy")
+        before = len(server.requests)
+        assert library.ask("How long does the koala sleep?").notes
+    assert len(server.requests) == before + 3
 
 
 def test_openai_by_its_environment_embeds_a_library(server, papers, tmp_path, monkeypatch):

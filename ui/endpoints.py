@@ -33,8 +33,8 @@ class Endpoints:
         venue: str | None = None,
     ) -> dict[str, Any]:
         """The papers nearest to a question, best first, each with its abstract and its nearest sentence."""
-        found = self._library.search(question, max(1, min(MOST, k)), filters=_filters(year_from, year_to, venue))
-        return {"question": question, "hits": [_plain(hit) for hit in found]}
+        found = self._library.retrieve(question, max(1, min(MOST, k)), filters=_filters(year_from, year_to, venue))
+        return {"question": question, "hits": [_plain(hit) for hit in found.hits], "notes": list(found.notes)}
 
 
 def _filters(year_from: int | None, year_to: int | None, venue: str | None) -> Filters:

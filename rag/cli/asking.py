@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from rag.answers import Hit
 from rag.cli.options import (
     cost_option,
     filter_options,
@@ -20,6 +19,9 @@ from rag.cli.options import (
     within_cost,
 )
 from rag.errors import CitewiseError, UsageError
+
+if TYPE_CHECKING:
+    from rag.retrieval import Retrieval
 
 Reply = Callable[[str], dict[str, Any]]
 
@@ -35,10 +37,10 @@ def search(question: str, k: int, as_json: bool, folder: str | None, configs: tu
     filters = filters_from(**narrow)
     with open_with(folder, configs) as library:
         if question == "-" or as_json:
-            return _answer_json(question, lambda text: search_json(text, library.search(text, k, filters=filters)))
+            return _answer_json(question, lambda text: search_json(text, library.retrieve(text, k, filters=filters)))
         from rag.cli.terminal import show_hits
 
-        show_hits(question, library.search(question, k, filters=filters))
+        show_hits(question, library.retrieve(question, k, filters=filters))
     return 0
 
 
@@ -75,8 +77,8 @@ def ask(
 COMMANDS = (search, ask)
 
 
-def search_json(question: str, hits: list[Hit]) -> dict[str, Any]:
-    """The object that `citewise search --json` prints."""
+def search_json(question: str, found: Retrieval) -> dict[str, Any]:
+    """The object that `citewise search --json` prints; `notes` only where there is something to be said."""
     rows = [
         {
             "rank": hit.rank,
@@ -85,9 +87,9 @@ def search_json(question: str, hits: list[Hit]) -> dict[str, Any]:
             "score": round(hit.score, 6),
             "quote": hit.quote.text,
         }
-        for hit in hits
+        for hit in found.hits
     ]
-    return {"question": question, "hits": rows}
+    return {"question": question, "hits": rows} | ({"notes": list(found.notes)} if found.notes else {})
 
 
 def _answer_json(question: str, reply: Reply) -> int:

@@ -14,13 +14,14 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from rag.answers import Answer, Hit, Source
+from rag.answers import Answer, Source
 from rag.papers import Paper
 from rag.spending import dollars
 
 if TYPE_CHECKING:
     from rag.ingest import IngestReport
     from rag.ingest import Progress as IngestProgress
+    from rag.retrieval import Retrieval
 
 _WIDTH = 96
 _MARKER = re.compile(r"\[\d+\]")
@@ -42,16 +43,18 @@ def show_answer(answer: Answer, *, quotes: bool = False, console: Console | None
     screen.print(Text(_footer(answer), style="dim"))
 
 
-def show_hits(question: str, hits: Sequence[Hit], *, console: Console | None = None) -> None:
-    """Print ranked papers with the sentence of each that is nearest to the question."""
+def show_hits(question: str, found: Retrieval, *, console: Console | None = None) -> None:
+    """Print ranked papers with the sentence of each that is nearest to the question, then what is to be said of it."""
     screen = console or _console()
-    if not hits:
+    if not found.hits:
         screen.print(f"No paper matches {_clean(question)!r} with these filters.", markup=False)
-    for hit in hits:
+    for hit in found.hits:
         screen.print()
         screen.print(_hanging(str(hit.rank), _paper_line(hit.paper)))
         if hit.quote.text and hit.quote.text != hit.paper.title:
             screen.print(Padding(Text(_clean(hit.quote.text), style="dim"), (0, 0, 0, 5)))
+    for note in found.notes:
+        screen.print(Text(f"\n{_clean(note)}", style="dim"))
 
 
 def show_report(report: IngestReport, folder: Path, *, console: Console | None = None) -> None:
