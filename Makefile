@@ -49,7 +49,7 @@ bench: .venv/installed-dev ## Measure speed, memory and disk against a plain scr
 
 # Needs uv. Universal locks: one file for all platforms and Python versions that pyproject.toml allows.
 lock: ## Renew both lock files
-	uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate pyproject.toml --output-file requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --extra cluster --extra observability pyproject.toml --output-file requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --extra dev pyproject.toml --constraint requirements.lock --output-file tests/requirements.lock
 
 clean: ## Remove what was built

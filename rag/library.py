@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakSet
 
 from rag.answers import Answer, Filters, Hit, Turn
 from rag.assemble import (
@@ -24,6 +25,8 @@ from rag.errors import UsageError
 from rag.papers import Paper
 from rag.settings import Settings, load_settings
 from rag.spending import Tally
+from rag.steps import step
+from rag.tracing import close_traces, open_traces
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,11 +38,12 @@ if TYPE_CHECKING:
     from rag.exporting import Exported
     from rag.ingest import IngestReport, Progress
     from rag.interfaces import Vectors
-    from rag.pipeline import AnswerStream
+    from rag.pipeline import AnswerStream, Pipeline
     from rag.retrieval import Retrieval
     from rag.stores.catalog import Catalog, Order
 
 _PATIENCE_SECONDS = 2.0
+_COUNTS = ("added", "updated", "unchanged", "removed", "stopped", "seconds")
 
 Report = Callable[["Progress"], None]
 
@@ -79,6 +83,10 @@ class Library:
         self.session = Tally(settings.llm.max_session_cost)
         self._background: ThreadPoolExecutor | None = None
         self._catching_up: Future[Readers] | None = None
+        self._streams: WeakSet[AnswerStream] = WeakSet()
+        self._listing = threading.Lock()
+        self._closed = False
+        open_traces(settings.tracing)
 
     def ingest(
         self,
@@ -101,8 +109,8 @@ class Library:
         """
         if not paths and text is None:
             raise UsageError("nothing to ingest: give paths or text")
-        with open_ingester(self.folder, self.settings, tell) as ingester:
-            return ingester.ingest(
+        with step("ingest") as work, open_ingester(self.folder, self.settings, tell) as ingester:
+            report = ingester.ingest(
                 paths,
                 text=text,
                 format=format,
@@ -111,6 +119,8 @@ class Library:
                 progress=progress,
                 should_stop=should_stop,
             )
+            work.facts |= {name: getattr(report, name) for name in _COUNTS} | {"rejected": len(report.rejected)}
+            return report
 
     def search(self, question: str, k: int = 10, *, filters: Filters | None = None) -> list[Hit]:
         """The k papers nearest to the question, best first; see `retrieve`."""
@@ -118,11 +128,15 @@ class Library:
 
     def retrieve(self, question: str, k: int = 10, *, filters: Filters | None = None) -> Retrieval:
         """What `search` finds, with all that is to be said of it; see `retrieval.Retriever.retrieve`."""
-        return self._current().retriever.retrieve(question, k=k, filters=filters)
+        readers = self._current()
+        with step("retrieve") as work:
+            found = readers.retriever.retrieve(question, k=k, filters=filters)
+            work.facts["papers"] = len(found.hits)
+            return found
 
     def stream(self, question: str, *, filters: Filters | None = None, history: Sequence[Turn] = ()) -> AnswerStream:
         """Start answering; iterate the events, or take `.result()`. Raises UsageError for an empty question."""
-        return self._current().pipeline.stream(question, filters=filters, history=history)
+        return self._begun(self._current().pipeline, question, filters, history)
 
     def ask(
         self,
@@ -134,7 +148,15 @@ class Library:
     ) -> Answer:
         """The finished answer: `stream(...).result()`; `extractive`: not by the model, even where one is set up."""
         pipeline = self._current().pipeline
-        return (pipeline.extractive() if extractive else pipeline).ask(question, filters=filters, history=history)
+        pipeline = pipeline.extractive() if extractive else pipeline
+        return self._begun(pipeline, question, filters, history).result()
+
+    def stop(self) -> None:
+        """Stop all answers that are being written, from any thread; see `AnswerStream.close`."""
+        with self._listing:
+            streams = tuple(self._streams)
+        for stream in streams:
+            stream.close()
 
     def papers(self, *, filters: Filters | None = None) -> Iterator[Paper]:
         """All papers, or those that pass the filters, in the order they were added."""
@@ -251,6 +273,9 @@ class Library:
             if self._opened:
                 self._opened.close()
                 self._opened = None
+            closed, self._closed = self._closed, True
+        if not closed:
+            close_traces(self.settings.tracing)
 
     def __enter__(self) -> Self:
         return self
@@ -259,6 +284,14 @@ class Library:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _begun(
+        self, pipeline: Pipeline, question: str, filters: Filters | None, history: Sequence[Turn]
+    ) -> AnswerStream:
+        stream = pipeline.stream(question, filters=filters, history=history)
+        with self._listing:
+            self._streams.add(stream)
+        return stream
 
     def _catalog(self) -> Catalog:
         with self._opening:

@@ -15,6 +15,7 @@ from rag.errors import ModelError, ModelRejected, ModelUnavailable
 from rag.servers import asked_seconds, pause, redacted
 from rag.settings import LLMSettings, PriceSettings
 from rag.spending import Tally, Till
+from rag.steps import Step, streamed
 
 if TYPE_CHECKING:
     from llama_index.core.llms import LLM
@@ -96,7 +97,7 @@ class ChatModel:
         given = False
         for attempt in range(self.settings.retries + 1):
             try:
-                for piece in self._attempt(messages, reply, stop):
+                for piece in self._told(messages, reply, stop, attempt):
                     given = True
                     yield piece
             except ModelUnavailable as error:
@@ -117,6 +118,23 @@ class ChatModel:
             else:
                 parts.append(piece)
         return "".join(parts)
+
+    def _told(self, messages: Sequence[Message], reply: Reply, stop: Stop, attempt: int) -> Generator[str]:
+        """An attempt, as a step that whoever listens is told of."""
+        work = Step("model", **{"gen_ai.operation.name": "chat", "gen_ai.request.model": self.name, "attempt": attempt})
+        work.content["messages"] = "\n\n".join(message.content for message in messages)
+        said: list[str] = []
+
+        def pieces() -> Generator[str]:
+            try:
+                for piece in self._attempt(messages, reply, stop):
+                    said.append(piece)
+                    yield piece
+            finally:
+                work.facts |= {"stopped": stop.is_set} | _counts(reply)
+                work.content["reply"] = "".join(said)
+
+        return streamed(work, pieces())
 
     def _attempt(self, messages: Sequence[Message], reply: Reply, stop: Stop) -> Iterator[str]:
         reply.finish, reply.usage = None, {}
@@ -207,6 +225,13 @@ def _note(raw: Any, reply: Reply) -> None:
     usage = getattr(raw, "usage", None)
     if usage is not None:
         reply.usage.update(prompt=int(usage.prompt_tokens), completion=int(usage.completion_tokens))
+
+
+def _counts(reply: Reply) -> dict[str, str | int]:
+    """What is known of a call, by the names that OpenTelemetry gives it."""
+    tokens = {"gen_ai.usage.input_tokens": "prompt", "gen_ai.usage.output_tokens": "completion"}
+    counts: dict[str, str | int] = {name: reply.usage[key] for name, key in tokens.items() if key in reply.usage}
+    return counts | ({"finish_reason": reply.finish} if reply.finish else {})
 
 
 def _judge(said: str, reply: Reply, settings: LLMSettings, watchdog: Watchdog, stop: Stop) -> None:

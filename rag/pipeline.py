@@ -21,6 +21,7 @@ from rag.errors import CostLimit, ModelError, UsageError
 from rag.quarantine import usable
 from rag.questions import asks_of_full_text
 from rag.settings import AnswerSettings
+from rag.steps import Step, step, streamed
 
 if TYPE_CHECKING:
     from rag.evidence import ScoredSentence
@@ -126,7 +127,8 @@ class Pipeline:
                 f" so shorten it"
             )
         stop = Stop()
-        return AnswerStream(_Run(self, plain, filters or Filters(), tuple(history), stop).events(), stop)
+        run = _Run(self, plain, filters or Filters(), tuple(history), stop)
+        return AnswerStream(run.told(), stop)
 
     def ask(self, question: str, *, filters: Filters | None = None, history: Sequence[Turn] = ()) -> Answer:
         """The finished answer: `stream(...).result()`."""
@@ -192,16 +194,34 @@ class _Run:
         self._stop = stop
         self._timings: dict[str, float] = {}
         self._began = time.perf_counter()
+        self._outcome = "answered"
+
+    def told(self) -> Generator[Event]:
+        """The events, as a step that whoever listens is told of."""
+        work = Step("ask", outcome="stopped")
+        work.content["question"] = self._question
+        return streamed(work, self._noted(work))
+
+    def _noted(self, work: Step) -> Generator[Event]:
+        """The events, and in the step what they say."""
+        for event in self.events():
+            if isinstance(event, Delta) and "first_words_seconds" not in work.facts:
+                work.facts["first_words_seconds"] = time.perf_counter() - self._began
+            elif isinstance(event, Finished):
+                work.facts |= _facts(event.answer) | {"outcome": self._outcome}
+                work.content |= {"searched": event.answer.searched, "answer": event.answer.text}
+            yield event
 
     def events(self) -> Generator[Event]:
         """The events of the answer; none after the stop switch was thrown."""
         self._began = time.perf_counter()
         with self._timed("condense"):
             asked = self._whole()
-        with self._timed("retrieve"):
+        with self._timed("retrieve") as work:
             found = self._pipeline.retriever.retrieve(
                 asked.question, k=self._pipeline.papers, filters=asked.filters, stop=self._stop
             )
+            work.facts |= {"papers": len(found.hits)}
         if self._stop.is_set:
             return
         yield Retrieved(asked.question, found.hits)
@@ -218,13 +238,14 @@ class _Run:
         )
         chosen = self._answerer(request)
         answerers = self._pipeline.answerers
-        with self._timed("gate"):
+        with self._timed("gate") as work:
             verdict = None if chosen in (answerers.metadata, answerers.catalog) else self._judge(found)
+            work.facts |= {"answerable": verdict.answerable, "confidence": verdict.probability} if verdict else {}
         reason = None if chosen is answerers.catalog else _missing(found, verdict)
         draft = Draft(abstained=reason)
         if reason is None:
             started = time.perf_counter()
-            draft = yield from self._written(chosen, request)
+            draft = yield from streamed(Step("write"), self._written(chosen, request))
             self._timings["answer"] = time.perf_counter() - started
         if self._stop.is_set:
             return
@@ -236,6 +257,7 @@ class _Run:
         draft = replace(draft, usage=usage, prompt_version=prompts or None)
         answer = _whole(self._finished(draft, found, verdict), papers)
         if answer.abstained:
+            self._outcome = "abstained"
             yield Delta(answer.text)
         yield Finished(answer)
 
@@ -273,6 +295,7 @@ class _Run:
                 raise
             failed = "was not asked" if isinstance(error, CostLimit) else "failed"
             note = f"The model {failed} ({error}); this answer is extractive instead."
+        self._outcome = "failed over"
         draft = yield from _events(self._pipeline.answerers.extractive, request)
         return replace(draft, notes=(*draft.notes, note))
 
@@ -339,12 +362,26 @@ class _Run:
         )
 
     @contextmanager
-    def _timed(self, stage: str) -> Generator[None]:
+    def _timed(self, stage: str) -> Generator[Step]:
         started = time.perf_counter()
         try:
-            yield
+            with step(stage) as work:
+                yield work
         finally:
             self._timings[stage] = time.perf_counter() - started
+
+
+def _facts(answer: Answer) -> dict[str, str | int | float | bool]:
+    """What can be told of an answer without its words."""
+    facts: dict[str, str | int | float | bool] = {
+        "mode": answer.mode,
+        "sentences": len(answer.sentences),
+        "supported": sum(sentence.supported for sentence in answer.sentences),
+        "citations": len(answer.citations),
+    }
+    known = {"model": answer.model, "confidence": answer.confidence, "cost": answer.cost}
+    tokens = {f"{kind}_tokens": count for kind, count in answer.usage.items()}
+    return facts | {name: value for name, value in known.items() if value is not None} | tokens
 
 
 def _limits(question: str, draft: Draft) -> tuple[str, ...]:

@@ -134,12 +134,32 @@ class LLMSettings(Section):
 
 
 class ChatSettings(Section):
-    """Where the chat page listens, and whether it logs each request as a JSON object on standard error."""
+    """Where the chat page listens, whether it logs each request as a JSON object on standard error, and how many
+    seconds answers under way may still take when it is stopped (SIGTERM, Ctrl-C)."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=7860, ge=0, le=65535)
     max_upload_mb: int = Field(default=200, ge=1)
     json_logs: bool = False
+    shutdown_seconds: float = Field(default=20.0, ge=0)
+
+
+class MetricsSettings(Section):
+    """Where the chat page's metrics for Prometheus are served: on a port of their own, because what collects them
+    cannot sign in. None serves none. They hold numbers only, no question and no title; still, whoever reaches the port
+    reads them, so let it be this machine or an inner network."""
+
+    host: str = "127.0.0.1"
+    port: int | None = Field(default=None, ge=0, le=65535)
+
+
+class TracingSettings(Section):
+    """Where traces are sent: an OpenTelemetry collector of your own that takes OTLP over gRPC, such as
+    http://127.0.0.1:4317. None sends nothing. `content` puts questions and answers into them. Headers come from
+    OTEL_EXPORTER_OTLP_HEADERS."""
+
+    endpoint: str | None = Field(default=None, pattern=r"^https?://[^\s/?#@]+/?$")
+    content: bool = False
 
 
 class Settings(Section):
@@ -156,6 +176,8 @@ class Settings(Section):
     answer: AnswerSettings = AnswerSettings()
     llm: LLMSettings = LLMSettings()
     chat: ChatSettings = ChatSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
     prices: dict[str, PriceSettings] = Field(default_factory=dict[str, PriceSettings], description="by model")
 
     def library_folder(self, given: str | Path | None = None) -> Path:

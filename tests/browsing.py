@@ -50,7 +50,7 @@ def served(folder: Path, **settings: Any) -> Generator[str]:
         try:
             yield page.local_url
         finally:
-            page.close(verbose=False)
+            page.close()
 
 
 @pytest.fixture(scope="module")

@@ -127,7 +127,7 @@ def says_when_told(first: str, rest: str, go: threading.Event) -> Step:
     def step(handler: Handler) -> None:
         handler.begin_stream()
         handler.send_event(_delta(first))
-        go.wait(60)
+        go.wait(600)
         handler.send_event(_delta(rest))
         handler.end_answer()
 

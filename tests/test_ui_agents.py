@@ -31,7 +31,7 @@ def served(folder: Path, *, mcp: bool) -> Iterator[str]:
     with open_library(folder, chat={"port": 0}) as library:
         page = serve(library, port=0, mcp=mcp)
         yield page.local_url.rstrip("/")
-        page.close(verbose=False)
+        page.close()
 
 
 @pytest.fixture(scope="module")

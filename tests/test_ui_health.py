@@ -24,6 +24,7 @@ from starlette.testclient import TestClient
 from rag import open_library
 from rag.errors import LibraryUnavailable
 from tests import chroma
+from ui.closing import Doors
 from ui.health import Health
 from ui.page import serve
 from ui.request_log import RequestLog, log_as_json
@@ -52,7 +53,7 @@ def app(library: Asked, *, logged: bool = False) -> Starlette:
             raise RuntimeError("a bug")
         return PlainTextResponse("the page")
 
-    layers = [*([Middleware(RequestLog)] if logged else []), Middleware(Health, library=library)]
+    layers = [*([Middleware(RequestLog)] if logged else []), Middleware(Health, library=library, doors=Doors())]
     return Starlette(routes=[Route("/{rest:path}", other, methods=["GET", "POST"])], middleware=layers)
 
 
@@ -168,7 +169,7 @@ def test_the_page_answers_both_without_its_password(starter_folder, tmp_path, mo
                 assert found.headers["x-content-type-options"] == "nosniff"
             assert httpx.get(f"{url}/config", timeout=60).status_code == 401
         finally:
-            page.close(verbose=False)
+            page.close()
 
 
 @pytest.mark.loopback

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from rag.cli.options import cost_option, library_options, open_with, within_cost
+
+if TYPE_CHECKING:
+    from ui.closing import Doors
 
 
 @click.command()
@@ -28,7 +34,8 @@ def chat(
 ) -> None:
     """Open the chat page on this machine.
 
-    It may listen elsewhere (chat.host in a settings file) once CITEWISE_USER and CITEWISE_PASSWORD are set.
+    It may listen elsewhere (chat.host in a settings file) once CITEWISE_USER and CITEWISE_PASSWORD are set. When it is
+    stopped, answers under way are finished, within chat.shutdown_seconds; stopped twice, it ends at once.
     """
     with open_with(folder, configs, **within_cost(max_cost)) as library:
         if starter and library.count() == 0:
@@ -36,19 +43,31 @@ def chat(
 
             click.echo("No papers yet: adding the starter library (64 landmark papers, in our own words).")
             library.ingest([path()])
+        from ui.closing import Doors
+
+        doors, chosen = Doors(), library.settings.chat.port if port is None else port
+        _close_on_signals(doors)
         from ui.page import serve
         from ui.request_log import log_as_json
 
         if library.settings.chat.json_logs:
             log_as_json(sys.stderr)
-        page = serve(library, port=library.settings.chat.port if port is None else port, browser=browser, mcp=mcp)
+        page = serve(library, port=chosen, browser=browser, mcp=mcp, doors=doors)
         click.echo(f"Citewise is open at {page.local_url} (Ctrl-C stops it).")
         if mcp:
             click.echo(f"MCP tools for agents: {page.local_url.rstrip('/')}/mcp")
+        if page.metrics:
+            click.echo(f"Metrics for Prometheus: {page.metrics.url}")
         try:
-            while True:  # not Event.wait: on Windows, Ctrl-C would not end it
-                time.sleep(1)
-        except KeyboardInterrupt:
+            while doors.open:  # not Event.wait: on Windows, Ctrl-C would not end it
+                time.sleep(0.1)
             click.echo("Closing.")
         finally:
-            page.close(verbose=False)
+            page.finish(library.settings.chat.shutdown_seconds)
+
+
+def _close_on_signals(doors: Doors) -> None:
+    """Ctrl-C, and what service managers and container engines send to stop a process."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: doors.close())

@@ -108,6 +108,11 @@ class Chat:
                 return replace(exchange, problem=str(error), cost=stream.tally.cost)
         return replace(exchange, partial=draft, cost=stream.tally.cost)
 
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is under way."""
+        return bool(self._running)
+
     def stop(self, session: str) -> None:
         """Stop what the session has running; what was written until then stays."""
         if run := self._running.get(session):

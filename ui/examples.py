@@ -9,6 +9,7 @@ from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 from rag import CitewiseError, Paper
+from rag.steps import step
 
 if TYPE_CHECKING:
     from rag.library import Library
@@ -22,11 +23,12 @@ def examples(library: Library, most: int = 4) -> list[str]:
     """Up to `most` questions about papers spread over the library, each answered with its own paper as first source."""
     papers = list(islice(library.papers(), _LOOKED_AT))
     found: list[str] = []
-    for question, wanted in islice(_candidates(papers), _TRIED):
-        if _answered(library, question, wanted):
-            found.append(question)
-        if len(found) == most:
-            break
+    with step("examples"):  # so that whoever listens can tell these from questions that somebody asked
+        for question, wanted in islice(_candidates(papers), _TRIED):
+            if _answered(library, question, wanted):
+                found.append(question)
+            if len(found) == most:
+                break
     return found
 
 

@@ -31,6 +31,11 @@ class Handlers:
         self.maps = Cartographer(library)
         self.shelf = Shelf(library, local=local)
 
+    @property
+    def busy(self) -> bool:
+        """Whether an answer or an ingest is under way."""
+        return self.chat.busy or self.shelf.ingests > 0
+
     def ask(self, text: str, now: Talk, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Ask what is in the box."""
         for shown in self.chat.ask(text, now, session=_session(request), owner=_owner(request)):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from rag.library import Library
+    from ui.closing import Doors
 
 logger = logging.getLogger(__name__)
 
@@ -22,12 +23,14 @@ _PATIENCE_SECONDS = 5.0
 class Health:
     """ASGI middleware that answers both paths without a password, and tells nothing but whether; the log says why not.
 
-    `/health` asks nobody. `/ready` is 200 when the catalog and, where there is one, the vector server answer, else 503.
+    `/health` asks nobody. `/ready` is 200 when the catalog and, where there is one, the vector server answer, else 503;
+    also 503 from the moment on that the page is being closed.
     """
 
-    def __init__(self, app: Callable[..., Awaitable[None]], *, library: Library) -> None:
+    def __init__(self, app: Callable[..., Awaitable[None]], *, library: Library, doors: Doors) -> None:
         self._app = app
         self._library = library
+        self._doors = doors
         self._looking: asyncio.Task[bool] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -38,7 +41,7 @@ class Health:
             return
         from starlette.responses import JSONResponse
 
-        ready = path == HEALTH or await self._ready()
+        ready = path == HEALTH or (self._doors.open and await self._ready())
         told = JSONResponse({"status": "ok" if ready else "unavailable"}, 200 if ready else 503)
         await told(scope, receive, send)
 

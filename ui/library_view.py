@@ -42,7 +42,13 @@ class Shelf:
         self.library = library
         self.local = local
         self._cancels: dict[str, threading.Event] = {}
+        self._at_work: dict[threading.Thread, threading.Event] = {}
         self._reports: dict[str, str] = {}
+
+    @property
+    def ingests(self) -> int:
+        """How many ingests are under way, also of visitors who have left."""
+        return len(self._alive())
 
     def table(self, words: str, order: str, offset: int) -> str:
         """One page of the papers."""
@@ -74,6 +80,7 @@ class Shelf:
         try:
             yield render.progress_html("reading", 0, None, 0.0)
             work.start()
+            self._at_work = self._alive() | {work: cancel}
             while not isinstance(step := _latest(told), str):
                 share = step.completed / step.total if step.total else None
                 yield render.progress_html(step.stage, step.done, share, step.rate, cancelled=cancel.is_set())
@@ -84,6 +91,11 @@ class Shelf:
     def cancel(self, session: str) -> None:
         """Stop the session's ingest after the present batch."""
         if event := self._cancels.get(session):
+            event.set()
+
+    def cancel_all(self) -> None:
+        """Stop all ingests after their present batch."""
+        for event in self._alive().values():
             event.set()
 
     def report(self, session: str) -> str | None:
@@ -107,6 +119,9 @@ class Shelf:
             return render.report_html(report)
 
         told.put(_guarded(work))
+
+    def _alive(self) -> dict[threading.Thread, threading.Event]:
+        return {thread: cancel for thread, cancel in tuple(self._at_work.items()) if thread.is_alive()}
 
     def _remember(self, session: str, report: str) -> None:
         self._reports[session] = report

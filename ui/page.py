@@ -9,11 +9,13 @@ import gradio as gr
 
 from rag.errors import UsageError
 from ui import render
+from ui.closing import Doorkeeper, Doors, Served
 from ui.endpoints import Endpoints
 from ui.exchange import Talk
 from ui.handlers import Handlers, told
 from ui.health import Health
 from ui.looks import looks
+from ui.metrics import CountedRequests, Metrics, MetricsServer
 from ui.request_log import RequestLog
 from ui.server import SafeHeaders, credentials, is_loopback
 from ui.sign_in import SignIn
@@ -31,14 +33,19 @@ window.citewiseSend = (name, data) => trigger(name, data);
 """
 
 
-def serve(library: Library, *, port: int, browser: bool = False, mcp: bool = False) -> gr.Blocks:
-    """Open the page, with `mcp` also the tools for agents at /mcp; it is served until `close` is called on the result.
+def serve(
+    library: Library, *, port: int, browser: bool = False, mcp: bool = False, doors: Doors | None = None
+) -> Served:
+    """Open the page, with `mcp` also the tools for agents at /mcp; it is served until `finish` or `close` is called on
+    the result. Whoever closes `doors` lets no new requests in.
 
     Raises SettingsError where others could come in unasked, UsageError where the port is taken.
     """
     host = library.settings.chat.host
     auth = credentials(host)
+    doors = doors or Doors()
     handlers = Handlers(library, local=is_loopback(host) and auth is None)
+    metrics = Metrics(library) if library.settings.metrics.port is not None else None
     page = build(handlers)
     try:
         page.queue(default_concurrency_limit=_AT_ONCE).launch(
@@ -54,7 +61,7 @@ def serve(library: Library, *, port: int, browser: bool = False, mcp: bool = Fal
             run_history=False,
             enable_monitoring=False,
             mcp_server=False,
-            app_kwargs=_application(library, auth, mcp=mcp),
+            app_kwargs=_application(library, auth, doors, mcp=mcp, metrics=metrics),
             prevent_thread_lock=True,
             quiet=True,
             **looks(),
@@ -62,17 +69,27 @@ def serve(library: Library, *, port: int, browser: bool = False, mcp: bool = Fal
     except OSError as error:
         told = f"nothing can listen on {host}:{port}, perhaps because something does already; choose another --port"
         raise UsageError(told) from error
+    served = Served(page, handlers, doors)
+    try:
+        served.metrics = MetricsServer(metrics, library.settings.metrics) if metrics else None
+    except UsageError:
+        served.close()
+        raise
     handlers.chat.warm_up()
-    return page
+    return served
 
 
-def _application(library: Library, auth: tuple[str, str] | None, *, mcp: bool) -> dict[str, Any]:
-    """What is laid around Gradio's application: safe headers, health and, where wanted, a log and tools for agents."""
+def _application(
+    library: Library, auth: tuple[str, str] | None, doors: Doors, *, mcp: bool, metrics: Metrics | None
+) -> dict[str, Any]:
+    """What is laid around Gradio's application: safe headers, health, doors that close and, where wanted, a log,
+    metrics and tools for agents."""
     from starlette.middleware import Middleware
 
-    logged = [Middleware(RequestLog)] if library.settings.chat.json_logs else []
-    layers = [*logged, Middleware(SafeHeaders, local=auth is None), Middleware(Health, library=library)]
-    layers += [Middleware(SignIn)] if auth else []
+    watching = [Middleware(RequestLog)] if library.settings.chat.json_logs else []
+    watching += [Middleware(CountedRequests, metrics=metrics)] if metrics else []
+    layers = [*watching, Middleware(SafeHeaders, local=auth is None), Middleware(Health, library=library, doors=doors)]
+    layers += [Middleware(Doorkeeper, doors=doors), *([Middleware(SignIn)] if auth else [])]
     if not mcp:
         return {"middleware": layers}
     from ui.agents import Tools, lifespan, tools_server

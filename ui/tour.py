@@ -106,7 +106,7 @@ def _served() -> Generator[str]:
         try:
             yield page.local_url
         finally:
-            page.close(verbose=False)
+            page.close()
 
 
 @contextmanager
