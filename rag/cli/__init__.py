@@ -56,7 +56,7 @@ def run(arguments: list[str]) -> int:
     """
     debug = "--debug" in arguments
     try:
-        outcome = group.main(_placed([item for item in arguments if item != "--debug"]), standalone_mode=False)
+        outcome = group.main(placed([item for item in arguments if item != "--debug"]), standalone_mode=False)
         return outcome if isinstance(outcome, int) else 0
     except BrokenPipeError:  # the reader went away (`citewise papers | head`): nothing to say, nobody to say it to
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -71,8 +71,10 @@ def run(arguments: list[str]) -> int:
         return _exit_code(error)
 
 
-def _placed(arguments: list[str]) -> list[str]:
-    """The options that all commands have, given before the command, behind it: `citewise --library DIR ask …`.
+def placed(arguments: list[str]) -> list[str]:
+    """Arguments with the options that all commands have, given before the command, behind it.
+
+    `citewise --library DIR ask …` becomes `citewise ask … --library DIR`.
 
     Nothing at all asks for help.
     """
