@@ -474,3 +474,14 @@ def test_words_are_passed_on_as_they_come_with_the_client_s_own_address(behind_n
             server.go_on.set()
         text = (first + b"".join(pieces)).decode()
     assert text.endswith(f" 127.0.0.1 {url.partition('//')[2]}")
+
+
+@needs_nginx
+@pytest.mark.loopback
+@pytest.mark.enable_socket
+def test_passwords_can_only_be_guessed_slowly(behind_nginx):
+    url, _ = behind_nginx
+    tried = [httpx.post(f"{url}/login", data={"username": "ann", "password": str(at)}).status_code for at in range(30)]
+    assert tried[:8] == [200] * 8
+    assert tried[-1] == 429
+    assert httpx.post(f"{url}/gradio_api/queue/join", json={}).status_code == 200
