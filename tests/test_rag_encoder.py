@@ -111,13 +111,6 @@ def test_loading_and_encoding_stay_far_from_the_limits() -> None:
     assert time.process_time() - started < 4
 
 
-def training_manifest() -> dict[str, object]:
-    path = SHIPPED_WEIGHTS / "training.json"
-    if not path.exists():
-        pytest.skip("these weights carry no training manifest")
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def test_a_near_duplicate_of_an_evaluation_paper_is_left_out() -> None:
     words = [f"word{number}" for number in range(60)]
     papers = [
@@ -143,11 +136,12 @@ def _paper(identifier: str, title: str, abstract: str) -> TrainingPaper:
 
 
 @pytest.mark.skipif(not (SHARED / "corpora").is_dir(), reason="the corpus in ../shared is not here")
-def test_the_evaluation_papers_were_kept_out_of_training() -> None:
+@pytest.mark.parametrize("name", ["training.json", "context_training.json"])
+def test_the_evaluation_papers_were_kept_out_of_training(name: str) -> None:
     """The manifest's hash is that of the corpus without the excluded papers, and no evaluation paper is left in it."""
-    manifest = training_manifest()
+    manifest = json.loads((SHIPPED_WEIGHTS / name).read_text(encoding="utf-8"))
     papers = list(read_papers(SHARED / "corpora" / "ml-papers.jsonl.gz"))
-    excluded = set(manifest["excluded"])  # type: ignore[call-overload]
+    excluded = set(manifest["excluded"])
     trained = [paper for paper in papers if paper.id not in excluded]
     assert len(trained) == manifest["training_papers"]
     assert ids_hash(paper.id for paper in trained) == manifest["training_ids_sha256"]

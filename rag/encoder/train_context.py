@@ -1,8 +1,9 @@
 """Train the transformer beside the token vectors: python -m rag.encoder.train_context PAPERS.jsonl[.gz] --out DIR.
 
 DIR is the folder that `rag.encoder.train` wrote, or an empty one. A student with three of the teacher's six layers
-learns to give the teacher's vectors for titles, for sentences put as questions, and for titles with other words in
-them (distillation: Hinton et al. 2015; of hidden states too: Jiao et al. 2020, TinyBERT). Needs the extra `train`.
+learns to give the teacher's vectors for titles, for sentences put as questions, for whole abstracts, and for titles and
+abstracts with other words in them (distillation: Hinton et al. 2015; of hidden states too: Jiao et al. 2020,
+TinyBERT). Needs the extra `train`.
 Interrupted runs go on where they stopped when the same command is given again.
 """
 
@@ -30,9 +31,9 @@ from rag.errors import CitewiseError, MissingExtra
 
 LAYERS = (0, 4, 5)
 """The teacher's layers that the student starts from; 0, 2, 5 learned less in the same time."""
-POSITIONS = 64
+POSITIONS = 128
 """Tokens of a text that the student looks at, with the two at its ends."""
-_TRAINED_ON = 36
+_SHORT = 36
 _END_TOKEN = 102
 _TEMPLATES = (
     "how {}|how can {}|how does {} work|what is {}|what are {}|which papers {}|which paper introduces {}|papers on {}"
@@ -51,10 +52,12 @@ _OPENING = re.compile(
 @dataclass(frozen=True, slots=True)
 class DistillOptions:
     """How the student is taught. Weights are those of the parts of the loss: the text's vector (1 - cosine), each
-    token's last state, and each token's state before the last layer (squared errors relative to the teacher's)."""
+    token's last state, and each token's state before the last layer (squared errors relative to the teacher's). A step
+    takes `batch` short texts and `abstracts` long ones."""
 
-    steps: int = 770
-    batch: int = 192
+    steps: int = 850
+    batch: int = 128
+    abstracts: int = 40
     rate: float = 6e-4
     warm_up: int = 40
     vector_weight: float = 3.0
@@ -63,7 +66,8 @@ class DistillOptions:
 
 
 class TextSampler:
-    """Draws training texts: half titles, a quarter sentences put as questions, a quarter titles with words swapped."""
+    """Draws training texts: half titles, a quarter sentences put as questions, a quarter titles with words swapped; of
+    the long ones, a quarter have words swapped and another quarter begin somewhere in the middle."""
 
     def __init__(self, papers: Sequence[TrainingPaper], words: Sequence[str], seed: int) -> None:
         self._papers = papers
@@ -79,6 +83,18 @@ class TextSampler:
             *(self.question(self._random.choice(SENTENCE_END.split(paper.abstract))[:300]) for paper in asked),
             *(self.strange(paper.title) for paper in odd),
         ]
+
+    def draw_long(self, number: int) -> list[str]:
+        """Titles with their abstracts for one step."""
+        return [self.long(paper, kind % 4) for kind, paper in enumerate(self._random.sample(self._papers, number))]
+
+    def long(self, paper: TrainingPaper, kind: int) -> str:
+        """A paper as the index holds it (kinds 0 and 1), with words of any field (2), or from a sentence on (3)."""
+        if kind == 3:
+            parts = SENTENCE_END.split(paper.abstract)
+            return " ".join(parts[self._random.randrange(len(parts)) :])
+        text = f"{paper.title}\n{paper.abstract}"
+        return self.strange(text) if kind == 2 else text
 
     def question(self, sentence: str) -> str:
         """A sentence as somebody might ask for it: its opening cut, words dropped, put into a question."""
@@ -96,11 +112,11 @@ class TextSampler:
         plain = " ".join(words).lower() if chance() < 0.6 else " ".join(words)
         return self._random.choice(_TEMPLATES).format(plain.rstrip(".")) if chance() < 0.4 else plain
 
-    def strange(self, title: str) -> str:
-        """A title with words of any field in it: the student must know more words than its corpus has."""
+    def strange(self, text: str) -> str:
+        """A text with words of any field in it: the student must know more words than its corpus has."""
         return " ".join(
             self._random.choice(self._words) if len(word) > 3 and self._random.random() < 0.6 else word
-            for word in title.split()
+            for word in text.split()
         )
 
 
@@ -129,7 +145,7 @@ class Student:
         self._learned = learned
         self.step = 0
 
-    def learn(self, texts: Sequence[str]) -> float:
+    def learn(self, short: Sequence[str], long: Sequence[str]) -> float:
         """One step on these texts; its loss."""
         options = self._options
         left = max(0.02, 1 - self.step / options.steps)
@@ -137,9 +153,9 @@ class Student:
             group["lr"] = options.rate * min(1.0, (self.step + 1) / options.warm_up) * left
         self.optimizer.zero_grad()
         total = 0.0
-        ids = sorted(self._ids(texts), key=len)
-        for start in range(0, len(ids), third := (len(ids) + 2) // 3):  # texts of like length share a product
-            part = ids[start : start + third]
+        ids = sorted([*self._ids(short, _SHORT), *self._ids(long, POSITIONS)], key=len)
+        for start in range(0, len(ids), share := (len(ids) + 3) // 4):  # texts of like length share a product
+            part = ids[start : start + share]
             loss = self._loss(part) * (len(part) / len(ids))
             loss.backward()
             total += float(loss.detach())
@@ -151,7 +167,7 @@ class Student:
     def likeness(self, texts: Sequence[str]) -> float:
         """Mean cosine of the student's and the teacher's vectors of these texts."""
         with self._torch.no_grad():
-            return 1 - float(self._parts(self._ids(texts))[0])
+            return 1 - float(self._parts(self._ids(texts, POSITIONS))[0])
 
     def save(self, path: Path) -> None:
         """Keep all that the next step depends on."""
@@ -167,9 +183,9 @@ class Student:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = int(state["step"])
 
-    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+    def _ids(self, texts: Sequence[str], longest: int) -> list[list[int]]:
         found = [one.ids for one in self.teacher.tokenizer.encode_batch(list(texts))]
-        return [ids if len(ids) <= _TRAINED_ON else [*ids[: _TRAINED_ON - 1], _END_TOKEN] for ids in found]
+        return [ids if len(ids) <= longest else [*ids[: longest - 1], _END_TOKEN] for ids in found]
 
     def _loss(self, ids: Sequence[Sequence[int]]) -> Any:
         vector, last, middle = self._parts(ids)
@@ -212,7 +228,8 @@ def run(plan: TrainingPlan, options: DistillOptions) -> None:
     torch.manual_seed(plan.seed)
     found = read_split(plan)
     order = np.random.default_rng(plan.seed).permutation(len(found.papers))
-    held_out = [found.papers[at].title for at in order[:HELD_OUT][:300]]
+    held_out = [found.papers[at] for at in order[:HELD_OUT][:300]]
+    titles, abstracts = [paper.title for paper in held_out], [paper.abstract for paper in held_out]
     student = Student(Teacher(fast=True), options)
     key = ids_hash([*(paper.id for paper in found.papers), f"seed {plan.seed} {options}"])[:16]
     checkpoint = plan.work / f"context-{key}.pt"
@@ -221,13 +238,16 @@ def run(plan: TrainingPlan, options: DistillOptions) -> None:
     papers = [found.papers[at] for at in order[HELD_OUT:]]
     known = student.teacher.tokenizer.get_vocab()
     words = sorted(word for word in known if word.isalpha() and word.isascii() and len(word) > 2)
-    _train(student, TextSampler(papers, words, plan.seed + student.step), options, checkpoint, held_out)
+    _train(student, TextSampler(papers, words, plan.seed + student.step), options, checkpoint, titles)
     tensors, tokenizer = exported(student)
     from safetensors.numpy import save
 
     write_bytes(plan.out / MODEL_FILE, save(tensors))
     write_bytes(plan.out / TOKENIZER_FILE, tokenizer.encode())
-    told = {"cosine to the teacher, titles held out": round(student.likeness(held_out), 4)}
+    told = {
+        "cosine to the teacher, titles held out": round(student.likeness(titles), 4),
+        "cosine to the teacher, abstracts held out": round(student.likeness(abstracts), 4),
+    }
     recipe = {"seed": plan.seed, "layers": LAYERS, "options": asdict(options)}
     write_text(plan.out / "context_training.json", {**found.manifest(), **recipe, "held_out": told})
 
@@ -243,7 +263,7 @@ def _train(
     with Progress() as progress:
         bar = progress.add_task("training", total=options.steps, completed=student.step)
         while student.step < options.steps:
-            loss = student.learn(sampler.draw(options.batch))
+            loss = student.learn(sampler.draw(options.batch), sampler.draw_long(options.abstracts))
             progress.update(bar, completed=student.step, description=f"step {student.step}, loss {loss:.3f}")
             if time.monotonic() - saved > SAVE_SECONDS or student.step == options.steps:
                 saved = time.monotonic()
@@ -318,7 +338,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m rag.encoder.train_context", description=__doc__.split("\n")[0])
     parser.add_argument("papers", type=Path, help="JSON Lines, optionally .gz, with id, title and abstract")
     parser.add_argument("--out", type=Path, required=True, help="folder of the encoder; made when missing")
-    parser.add_argument("--steps", type=int, default=DistillOptions.steps, help="some 1.7 s each on two cores")
+    parser.add_argument("--steps", type=int, default=DistillOptions().steps, help="some 2 s each on two cores")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--exclude-texts", type=Path, nargs="*", default=[], help="papers found in these stay out")
     parser.add_argument("--exclude-ids", type=Path, nargs="*", default=[], help='question files: "relevant" stays out')

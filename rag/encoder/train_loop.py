@@ -29,13 +29,13 @@ class LoopOptions:
     vector_rate: float = 0.01
     weight_rate: float = 0.01
     scale: float = 20.0
-    neighbours: int = 16
+    neighbours: int = 32
     """Papers on the same subject that share a batch: its hard negatives."""
-    soft_titles: float = 0.5
+    soft_titles: float = 0.0
     """Weight of the teacher's title-to-title similarities as soft targets."""
-    teacher_questions: float = 0.0
+    teacher_questions: float = 0.5
     """Weight of matching passages with the teacher's own vectors of the titles."""
-    align: float = 0.5
+    align: float = 0.7
     """Weight of keeping the vector of each title near the teacher's vector of the same title."""
     seed: int = 0
 
