@@ -44,8 +44,8 @@ eval: .venv/installed ## Measure answers on the shipped questions; fails when th
 	$(BIN)/citewise eval run eval/cases/starter.jsonl --library build/starter --config eval --labels eval/cases/starter_labels.csv --out build/eval \
 		--gate "ndcg@10>=0.94,facts>=0.78,abstain_f1>=0.88"
 
-bench: .venv/installed-dev ## Measure speed, memory and disk against a plain script
-	$(BIN)/python -m eval.bench
+bench: .venv/installed-dev ## Measure speed, memory and disk against a plain script, and growth (SIZES=1000,10000 KINDS=embedded,server,cluster)
+	$(BIN)/python -m eval.bench $(if $(SIZES),--sizes $(SIZES)) $(if $(KINDS),--kinds $(KINDS))
 
 # Needs uv. Universal locks: one file for all platforms and Python versions that pyproject.toml allows.
 lock: ## Renew both lock files

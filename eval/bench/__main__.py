@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from eval.bench import growth
+
 SHARED = Path(os.environ.get("CITEWISE_SHARED", Path(__file__).parents[3] / "shared"))
 CORPUS = SHARED / "corpora" / "ml-papers.jsonl.gz"
 
@@ -41,8 +43,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--papers", type=int, default=87_246, help="papers to ingest (default all 87,246)")
     parser.add_argument("--plain-papers", type=int, default=20_000, help="papers for the plain script")
     parser.add_argument("--questions", type=int, default=200)
-    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--folder", type=Path, help="where a single part works; growth keeps its papers and libraries")
     parser.add_argument("--part", choices=PARTS)
+    parser.add_argument("--sizes", default="1000,10000,100000", help="growth: papers at which a library is looked at")
+    parser.add_argument("--kinds", default="embedded,server", help=f"growth: some of {', '.join(growth.KINDS)}")
+    parser.add_argument("--out", type=Path, help="growth: a JSON file that is written after each size")
     return parser.parse_args()
 
 
@@ -50,6 +55,8 @@ def _in_process(name: str, folder: str, options: argparse.Namespace) -> dict[str
     print(f"… {name}", file=sys.stderr, flush=True)
     arguments = ["--part", name, "--folder", folder, "--papers", str(options.papers)]
     arguments += ["--plain-papers", str(options.plain_papers), "--questions", str(options.questions)]
+    arguments += ["--sizes", options.sizes, "--kinds", options.kinds]
+    arguments += ["--out", str(options.out)] if options.out else []
     done = subprocess.run([sys.executable, "-m", "eval.bench", *arguments], check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -201,6 +208,15 @@ def chat(options: argparse.Namespace) -> dict[str, Any]:
     return measure(options.folder / "library", _questions(options))
 
 
+def growing(options: argparse.Namespace) -> dict[str, Any]:
+    """Libraries of each kind at one size after the other."""
+    sizes, kinds = [int(size) for size in options.sizes.split(",")], options.kinds.split(",")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (options.folder or Path(temporary)) / "growth"
+        folder.mkdir(parents=True, exist_ok=True)
+        return growth.measure(CORPUS, sizes, kinds, questions=options.questions, folder=folder, out=options.out)
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "ingest": ingest,
     "plain": plain,
@@ -209,6 +225,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "adding": adding,
     "cold": cold,
     "chat": chat,
+    "growth": growing,
 }
 
 
