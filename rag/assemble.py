@@ -67,7 +67,7 @@ def build_encoder(settings: EmbeddingSettings) -> Encoder:
     """The encoder that the settings name; the built-in one is loaded once a process."""
     from rag.embeddings import load_encoder
 
-    return _builtin() if settings.kind == "builtin" else load_encoder(settings)
+    return _builtin(settings.dimensions) if settings.kind == "builtin" else load_encoder(settings)
 
 
 def reading_encoder(settings: EmbeddingSettings, manifest: Manifest) -> Encoder:
@@ -179,11 +179,11 @@ def _no_papers(folder: Path) -> UsageError:
     return UsageError(f"the library at {folder} has no papers yet; add some with: citewise ingest PATH")
 
 
-@lru_cache(maxsize=1)
-def _builtin() -> StaticTextEncoder:
+@lru_cache(maxsize=2)
+def _builtin(dimensions: int | None = None) -> StaticTextEncoder:
     from rag.embeddings import builtin_encoder
 
-    return builtin_encoder()
+    return builtin_encoder(dimensions)
 
 
 def _reader(encoder: Encoder) -> Encoder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import re
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from rag.encoder import StaticEncoder
     from rag.encoder.context import ContextEncoder
+    from rag.encoder.principal import Shortening
     from rag.interfaces import Encoder, Side, Vectors
 
 __all__ = ["LlamaEncoder", "StaticTextEncoder", "as_llama_embedding", "builtin_encoder", "load_encoder"]
@@ -41,7 +43,7 @@ def load_encoder(settings: EmbeddingSettings) -> Encoder:
     """
     match settings.kind:
         case "builtin":
-            return builtin_encoder()
+            return builtin_encoder(settings.dimensions)
         case "path":
             return _from_folder(settings)
         case "openai" | "openai-like":
@@ -54,15 +56,22 @@ class StaticTextEncoder:
     """The built-in kind of encoder as an `Encoder`; `words` are its token vectors alone, an `Encoder` too.
 
     Where its folder has a transformer, that one's vector is added to a question's; passages stay as they are, and so
-    does the fingerprint, which says what stored vectors depend on. Safe for many threads.
+    does the fingerprint, which says what stored vectors depend on. With `dimensions`, vectors are shortened to so many
+    numbers, with what was fitted in the folder; those of `words` are not. Safe for many threads.
+
+    Raises FileNotFoundError or ValueError where the folder cannot give so many dimensions.
     """
 
-    def __init__(self, encoder: StaticEncoder, name: str, folder: Path | None = None) -> None:
+    def __init__(
+        self, encoder: StaticEncoder, name: str, folder: Path | None = None, *, dimensions: int | None = None
+    ) -> None:
         self.words: StaticTextEncoder = StaticTextEncoder(encoder, name) if folder else self
         self._static = encoder
         self.name = name
-        self.dimension = encoder.dimension
-        self.fingerprint = encoder.fingerprint
+        self._shortening = _shortening(folder, dimensions) if folder and dimensions else None
+        self.dimension = dimensions if self._shortening and dimensions else encoder.dimension
+        parts = [encoder.fingerprint, self._shortening.fingerprint] if self._shortening else []
+        self.fingerprint = hashlib.sha256(" ".join(parts).encode()).hexdigest() if parts else encoder.fingerprint
         self._folder = folder
         self._loading = threading.Lock()
         self._loaded: tuple[ContextEncoder | None] | None = None
@@ -71,7 +80,9 @@ class StaticTextEncoder:
         """Unit vectors, float32 (len(texts), dimension); zero for a text without known words."""
         vectors = self._static.encode(texts, side=side)
         context = self._context() if side == "query" else None
-        return vectors if context is None else _added(vectors, context.encode(texts))
+        if context is not None:
+            vectors = _added(vectors, context.encode(texts))
+        return vectors if self._shortening is None else self._shortening.shortened(vectors)
 
     def _context(self) -> ContextEncoder | None:
         """Read when the first question comes: an ingest has none."""
@@ -92,12 +103,21 @@ def _added(vectors: Vectors, more: Vectors) -> Vectors:
     return np.divide(sums, lengths, out=np.zeros_like(vectors), where=lengths > 0)
 
 
-def builtin_encoder() -> StaticTextEncoder:
-    """The encoder that ships with Citewise."""
+def _shortening(folder: Path, dimensions: int) -> Shortening:
+    from rag.encoder.principal import Shortening
+
+    return Shortening.load(folder, dimensions)
+
+
+def builtin_encoder(dimensions: int | None = None) -> StaticTextEncoder:
+    """The encoder that ships with Citewise; SettingsError where its vectors have not so many `dimensions`."""
     from rag.encoder import StaticEncoder
     from rag.encoder.static import SHIPPED_WEIGHTS
 
-    return StaticTextEncoder(StaticEncoder.load(), "builtin", SHIPPED_WEIGHTS)
+    try:
+        return StaticTextEncoder(StaticEncoder.load(), "builtin", SHIPPED_WEIGHTS, dimensions=dimensions)
+    except ValueError as error:
+        raise SettingsError(f"embedding.dimensions: {' '.join(str(error).split())}") from error
 
 
 def _from_folder(settings: EmbeddingSettings) -> StaticTextEncoder:
@@ -107,7 +127,8 @@ def _from_folder(settings: EmbeddingSettings) -> StaticTextEncoder:
         raise SettingsError("embedding.kind is path: set embedding.path to the folder of a trained encoder")
     folder = settings.path.expanduser()
     try:
-        return StaticTextEncoder(StaticEncoder.load(folder), f"path:{folder.name}", folder)
+        static = StaticEncoder.load(folder)
+        return StaticTextEncoder(static, f"path:{folder.name}", folder, dimensions=settings.dimensions)
     except (OSError, ValueError, LookupError) as error:
         raise SettingsError(f"embedding.path: {' '.join(str(error).split())}") from error
 
@@ -118,6 +139,7 @@ def _from_server(settings: EmbeddingSettings) -> LlamaEncoder:
         raise SettingsError("embedding.kind is openai-like: set embedding.base_url to the server's address")
     known = _OPENAI_DIMENSIONS.get(settings.model) if url == OPENAI_URL else None
     options = {name: value for name, value in settings.options.items() if name != "dimensions"}
+    dimensions = settings.dimensions or settings.options.get("dimensions")
 
     def build() -> BaseEmbedding:
         key = os.environ.get("OPENAI_API_KEY", "")
@@ -128,7 +150,7 @@ def _from_server(settings: EmbeddingSettings) -> LlamaEncoder:
         except ImportError as error:
             raise MissingExtra("llama-index-embeddings-openai", "openai") from error
         arguments: dict[str, Any] = {"max_retries": 0, "embed_batch_size": REQUEST_TEXTS, **options}
-        arguments["dimensions"] = settings.options.get("dimensions")
+        arguments["dimensions"] = dimensions
         # `model_name` takes any name; `model` only OpenAI's own.
         return OpenAIEmbedding(model_name=settings.model, api_key=key or "none", api_base=url, **arguments)
 
@@ -137,7 +159,7 @@ def _from_server(settings: EmbeddingSettings) -> LlamaEncoder:
         name=settings.model,
         identity={"kind": settings.kind, "model": settings.model, "base_url": url},
         batch_size=settings.batch_size,
-        dimension=settings.options.get("dimensions") or known,
+        dimension=dimensions or known,
         longest=_LONGEST_TEXT,
         retries=settings.retries,
     )
@@ -148,6 +170,10 @@ def _from_class(settings: EmbeddingSettings) -> LlamaEncoder:
     module, _, name = target.rpartition(".")
     if not module:
         raise SettingsError("embedding.kind is llamaindex: set embedding.target to package.module.Class")
+    if settings.dimensions:
+        raise SettingsError(
+            "embedding.kind is llamaindex: give its dimensions as the class wants them, in embedding.options"
+        )
 
     def build() -> BaseEmbedding:
         from llama_index.core.base.embeddings.base import BaseEmbedding

@@ -32,8 +32,9 @@ class CatalogSettings(Section):
 class EmbeddingSettings(Section):
     """Which encoder makes the vectors. `builtin` ships with Citewise; `path` is a folder trained by
     `python -m rag.encoder.train`; `openai` and `openai-like` call a server; `llamaindex` is the dotted path
-    of any LlamaIndex embedding class, with `options` as its arguments. What one ingest or rebuild may cost is
-    `max_cost` (dollars, at `prices`)."""
+    of any LlamaIndex embedding class, with `options` as its arguments. `dimensions` shortens the vectors, where the
+    encoder can: less memory, a little worse (configs/deploy/SCALING.md has what it costs). What one ingest or rebuild
+    may cost is `max_cost` (dollars, at `prices`)."""
 
     kind: Literal["builtin", "path", "openai", "openai-like", "llamaindex"] = "builtin"
     path: Path | None = None
@@ -41,6 +42,7 @@ class EmbeddingSettings(Section):
     base_url: str | None = None
     target: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+    dimensions: int | None = Field(default=None, ge=16)
     batch_size: int = Field(default=512, ge=1)
     retries: int = Field(default=4, ge=0, le=10)
     fall_back: bool = Field(default=True, description="search by words alone when a question's vector cannot be made")
