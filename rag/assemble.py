@@ -128,7 +128,7 @@ def open_readers(
     Raises UsageError for a library without papers, LibraryMismatch when it was made with other settings.
     """
     generation, manifest = _state(folder, settings, catalog, previous)
-    if manifest is None or catalog.count() == 0:
+    if manifest is None or catalog.empty():
         raise _no_papers(folder)
     encoder = reading_encoder(settings.embedding, manifest)
     manifest.check(encoder, settings.chunking)
@@ -375,7 +375,7 @@ def export_library(
 
     with closing(open_catalog(folder, settings.catalog)) as catalog:
         _, manifest = _state(folder, settings, catalog, None)
-        if manifest is None or catalog.count() == 0:
+        if manifest is None or catalog.empty():
             raise _no_papers(folder)
         with closing(open_dense(folder, manifest, settings)) as dense:
             return Export(folder, catalog, dense, manifest, progress=progress).write(path)

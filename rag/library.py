@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from rag.assemble import (
     open_readers,
     rebuild_indexes,
 )
-from rag.errors import UsageError
+from rag.errors import CitewiseError, UsageError
 from rag.papers import Paper
 from rag.settings import Settings, load_settings
 from rag.spending import Tally
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from rag.pipeline import AnswerStream, Pipeline
     from rag.retrieval import Retrieval
     from rag.stores.catalog import Catalog, Order
+
+logger = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 2.0
 _COUNTS = ("added", "updated", "unchanged", "removed", "stopped", "seconds")
@@ -87,6 +90,8 @@ class Library:
         self._listing = threading.Lock()
         self._closed = False
         open_traces(settings.tracing)
+        self._follower: threading.Thread | None = None
+        self._closing = threading.Event()
 
     def ingest(
         self,
@@ -227,7 +232,7 @@ class Library:
 
     def check_ready(self) -> None:
         """Raise CitewiseError unless questions can be answered now; a library without papers is ready to take some."""
-        if self.count():
+        if holds_library(self.folder, self.settings.catalog) and not self._catalog().empty():
             readers = self._current()
             if self.settings.dense.kind == "chroma-server":
                 readers.dense.count()
@@ -261,8 +266,36 @@ class Library:
 
         return CitewiseQueryEngine(self)
 
+    def follow(self, seconds: float) -> None:
+        """From now on look every so many seconds for what others wrote, and catch up with it before anybody asks.
+
+        For a replica that stays open; where the catalog is in the folder there is nothing to do beforehand. While the
+        database or a server is away it goes on looking.
+        """
+        if self.settings.catalog.kind == "postgres" and seconds and self._follower is None:
+            # A daemon: what it has done is done by the executor, which no exit cuts off.
+            self._follower = threading.Thread(target=self._follow, args=(seconds,), name="citewise-follow", daemon=True)
+            self._follower.start()
+
+    def _follow(self, seconds: float) -> None:
+        failed = ""
+        while not self._closing.wait(seconds):
+            try:
+                self._current()
+                failed = ""
+            except UsageError:
+                failed = ""  # no papers yet
+            except CitewiseError as error:
+                if str(error) != failed and not self._closing.is_set():  # once, not every second
+                    logger.warning("not caught up: %s", error)
+                failed = str(error)
+
     def close(self) -> None:
         """Release the indexes and the catalog."""
+        self._closing.set()
+        if self._follower:
+            self._follower.join()
+            self._follower = None
         background, self._background = self._background, None
         if background:
             background.shutdown()

@@ -137,13 +137,15 @@ class LLMSettings(Section):
 
 class ChatSettings(Section):
     """Where the chat page listens, whether it logs each request as a JSON object on standard error, and how many
-    seconds answers under way may still take when it is stopped (SIGTERM, Ctrl-C)."""
+    seconds answers under way may still take when it is stopped (SIGTERM, Ctrl-C). A replica (`catalog.kind: postgres`)
+    looks every `catch_up_seconds` for what others wrote; with 0, when it is next asked."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=7860, ge=0, le=65535)
     max_upload_mb: int = Field(default=200, ge=1)
     json_logs: bool = False
     shutdown_seconds: float = Field(default=20.0, ge=0)
+    catch_up_seconds: float = Field(default=1.0, ge=0)
 
 
 class MetricsSettings(Section):

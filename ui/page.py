@@ -69,6 +69,7 @@ def serve(
     except OSError as error:
         told = f"nothing can listen on {host}:{port}, perhaps because something does already; choose another --port"
         raise UsageError(told) from error
+    library.follow(library.settings.chat.catch_up_seconds)
     served = Served(page, handlers, doors)
     try:
         served.metrics = MetricsServer(metrics, library.settings.metrics) if metrics else None
