@@ -16,6 +16,7 @@ from rag import Library, open_library
 from rag.errors import SettingsError, UsageError
 from rag.settings import load_settings
 from rag.starter import path as starter_path
+from rag.stores import manifest as manifests
 from rag.stores.lock import WriterLock
 from tests.ingesting import record, write
 from tests.postgres import PASSWORD
@@ -88,6 +89,55 @@ def test_a_question_does_not_wait_long_for_catching_up(url, tmp_path):
             assert replica.ask("What is dropout?").citations
             assert time.monotonic() - begin < 30
         assert eventually(lambda: replica.search(record(1)["title"], 1)[0].paper.id == "new")
+
+
+def _caught_up(folder: Path, generation: int, *, seconds: float = 30) -> bool:
+    """Whether a replica's indexes reach a generation in time, as their folder tells."""
+    deadline = time.monotonic() + seconds
+    while (made := manifests.read(folder)) is None or made.generation < generation:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_a_replica_that_follows_has_caught_up_before_anybody_asks(url, tmp_path):
+    with opened(tmp_path / "one", url) as writer, opened(tmp_path / "two", url) as replica:
+        replica.follow(0.05)  # while there is no library yet
+        writer.ingest([starter_path()])
+        assert _caught_up(tmp_path / "two", writer.generation())
+        writer.ingest([write(tmp_path / "a.jsonl", [record(1, id="new")])])
+        assert _caught_up(tmp_path / "two", writer.generation())
+        with psycopg.connect(url) as slow:
+            slow.execute("LOCK TABLE removed IN ACCESS EXCLUSIVE MODE")  # so that no question can be what catches up
+            assert replica.search(record(1)["title"], 1)[0].paper.id == "new"
+
+
+def test_a_replica_follows_on_after_its_database_was_away(postgres, url, tmp_path, caplog):
+    patient = {"url": url, "patience": 0.2}
+    with opened(tmp_path / "one", url) as writer:
+        writer.ingest([starter_path()])
+        with open_library(tmp_path / "two", config="cluster", catalog=patient) as replica:
+            replica.follow(0.05)
+            assert _caught_up(tmp_path / "two", writer.generation())
+            postgres.stop()
+            deadline = time.monotonic() + 30
+            while "not caught up" not in caplog.text and time.monotonic() < deadline:
+                time.sleep(0.02)
+            time.sleep(0.5)
+            postgres.start()
+            told = [record for record in caplog.records if "not caught up" in record.message]
+            assert 1 <= len(told) <= 3  # one for each reason, not one for each look
+            writer.ingest([write(tmp_path / "a.jsonl", [record(1, id="new")])])
+            assert _caught_up(tmp_path / "two", writer.generation())
+
+
+def test_a_replica_that_does_not_follow_waits_for_a_question(url, tmp_path):
+    with opened(tmp_path / "one", url) as writer, opened(tmp_path / "two", url) as replica:
+        replica.follow(0)
+        writer.ingest([starter_path()])
+        assert not _caught_up(tmp_path / "two", 1, seconds=0.5)
+        assert replica.ask("What is dropout?").citations
 
 
 def test_while_another_process_of_the_folder_catches_up_answers_come_from_what_there_is(url, tmp_path):

@@ -76,16 +76,39 @@ def test_the_starter_library_comes_back_paper_for_paper_and_answer_for_answer(st
     with open_library(tmp_path / "copy") as copy:
         report = copy.import_from(tmp_path / "starter.citewise")
         assert (report.parsed, report.added, report.notices) == (64, 64, [])
-        assert list(copy.papers()) == list(starter.papers())
-        for question in QUESTIONS:
-            ours, theirs = copy.ask(question), starter.ask(question)
-            assert (ours.text, ours.citations, ours.abstained) == (theirs.text, theirs.citations, theirs.abstained)
-            assert [source.paper for source in ours.sources] == [source.paper for source in theirs.sources]
+        _check_the_same(starter, copy)
         assert copy.generation() > 0
-        vectors = copy.vectors(copy.ids())
-        for paper_id, vector in starter.vectors(starter.ids()).items():
-            assert vector.tobytes() == vectors[paper_id].tobytes()
         assert [check for check in copy.doctor() if not check.ok] == []
+
+
+@pytest.mark.loopback
+def test_from_a_folder_to_a_cluster_and_back_nothing_changes(starter, postgres, chroma_url, tmp_path):
+    cluster = {"catalog": {"url": postgres.database()}, "dense": {"kind": "chroma-server", "url": chroma_url}}
+    first, second = tmp_path / "first.citewise", tmp_path / "second.citewise"
+    starter.export_to(first)
+    with open_library(tmp_path / "replica", config="cluster", **cluster) as library:
+        assert library.import_from(first).notices == []
+        _check_the_same(starter, library)
+        library.export_to(second)
+    with open_library(tmp_path / "folder") as library:
+        assert library.import_from(second).notices == []
+        _check_the_same(starter, library)
+        assert [check for check in library.doctor() if not check.ok] == []
+    with zipfile.ZipFile(first) as one, zipfile.ZipFile(second) as other:
+        assert one.read("papers.jsonl") == other.read("papers.jsonl")
+
+
+def _check_the_same(one, other) -> None:
+    """Papers with where they were read, vectors bit by bit, answers with their citations."""
+    assert list(one.papers()) == list(other.papers())
+    ours, theirs = one.vectors(one.ids()), other.vectors(other.ids())
+    assert {name: vector.tobytes() for name, vector in ours.items()} == {
+        name: vector.tobytes() for name, vector in theirs.items()
+    }
+    for question in QUESTIONS:
+        mine, yours = one.ask(question), other.ask(question)
+        assert (mine.text, mine.citations, mine.abstained) == (yours.text, yours.citations, yours.abstained)
+        assert [source.paper for source in mine.sources] == [source.paper for source in yours.sources]
 
 
 def test_records_merges_and_ids_come_back_and_nothing_is_encoded_again(pile, exported, tmp_path):

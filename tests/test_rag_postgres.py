@@ -126,6 +126,19 @@ def test_a_reader_outlives_the_loss_of_its_connections(postgres, url, database):
     assert database.read("SELECT 1") == [(1,)]
 
 
+def test_a_reading_under_way_when_its_connection_is_lost_is_done_again(postgres, url, database):
+    found: list[list[tuple[int]]] = []
+    reader = threading.Thread(target=lambda: found.append(database.read("SELECT 1 FROM pg_sleep(1)")))
+    reader.start()
+    with psycopg.connect(url) as connection:
+        asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        while connection.execute(asleep).fetchone() == (0,):
+            time.sleep(0.01)
+    postgres.kill_connections(url)
+    reader.join()
+    assert found == [[(1,)]]
+
+
 def test_a_transaction_that_loses_its_connection_leaves_nothing(postgres, url, database):
     def write() -> None:
         with database.transaction() as connection:

@@ -53,8 +53,18 @@ class PostgresDatabase:
         with self._clear_errors():
             if (own := self._own()) is not None:
                 return own.execute(_translated(sql), _bound(parameters)).fetchall()
-            with self._pool().connection() as connection:
+            found = self._tried(sql, parameters)
+            return self._tried(sql, parameters, again=True) if found is None else found
+
+    def _tried(self, sql: str, parameters: Sequence[Any], *, again: bool = False) -> Any:
+        """The rows; None where the connection was lost: a query that changes nothing is then tried once more."""
+        with self._pool().connection() as connection:
+            try:
                 return connection.execute(_translated(sql), _bound(parameters)).fetchall()
+            except psycopg_module().OperationalError:
+                if again or not connection.closed:
+                    raise
+        return None
 
     @contextmanager
     def transaction(self) -> Generator[_Writing]:
