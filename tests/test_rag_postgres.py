@@ -128,14 +128,14 @@ def test_a_reader_outlives_the_loss_of_its_connections(postgres, url, database):
 
 def test_a_reading_under_way_when_its_connection_is_lost_is_done_again(postgres, url, database):
     found: list[list[tuple[int]]] = []
-    reader = threading.Thread(target=lambda: found.append(database.read("SELECT 1 FROM pg_sleep(1)")))
-    reader.start()
-    with psycopg.connect(url) as connection:
-        asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-        while connection.execute(asleep).fetchone() == (0,):
+    reader = threading.Thread(target=lambda: found.append(database.read("SELECT 1 FROM pg_advisory_lock(77)")))
+    with psycopg.connect(url, autocommit=True) as holder, psycopg.connect(url, autocommit=True) as watcher:
+        holder.execute("SELECT pg_advisory_lock(77)")
+        reader.start()
+        while watcher.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (0,):
             time.sleep(0.01)
-    postgres.kill_connections(url)
-    reader.join()
+        postgres.kill_connections(url)  # the holder's and the reader's
+        reader.join()
     assert found == [[(1,)]]
 
 

@@ -55,10 +55,10 @@ def changes(fitted: Vectors) -> dict[str, Callable[[Vectors], Vectors]]:
     principal = found[:, ::-1].astype(np.float32)
     made: dict[str, Callable[[Vectors], Vectors]] = {"384": lambda vectors: vectors}
     for name, basis in (("cut", np.eye(size, dtype=np.float32)), ("random", turned), ("principal", principal)):
-        for count in DIMENSIONS[1:]:
+        for count in DIMENSIONS[1:] if name != "random" else (192,):
             made[f"{name} {count}"] = _projected(basis[:, :count])
     made["384 int8"] = coarse
-    for count in DIMENSIONS[1:4]:
+    for count in DIMENSIONS[1:3]:
         made[f"principal {count} int8"] = _then(made[f"principal {count}"], coarse)
     return made
 
