@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ from rag.cli import run as citewise
 from rag.errors import CitewiseError, InputError
 from rag.llm import ChatModel
 from rag.papers import Paper
-from rag.settings import LLMSettings
+from rag.settings import LLMSettings, PriceSettings
+from rag.spending import Tally
 from tests import scripted_server as script
 from tests.scripted_server import ScriptedServer, Step, serving
 
@@ -128,6 +130,22 @@ def model_on(server: ScriptedServer) -> ChatModel:
     return ChatModel.from_settings(
         LLMSettings(kind="openai-like", model="m", base_url=server.base_url, timeout=5, retries=0)
     )
+
+
+@pytest.mark.loopback
+@pytest.mark.usefixtures("socket_enabled")
+def test_a_limit_on_cost_ends_the_work_and_keeps_the_questions_made_so_far():
+    price = PriceSettings(input=1000.0, output=1000.0)
+    answers = (draft(), script.says("BERT-large has 340 million parameters."), script.says("NOT SAID"))
+    session = Tally(1.2)  # three calls of $0.333, and less than a fourth could cost
+    with serving(*answers) as server:
+        settings = LLMSettings(kind="openai-like", model="m", base_url=server.base_url, retries=0, max_tokens=100)
+        model = ChatModel.from_settings(settings, prices={"m": price}, session=session)
+        made = cases_by_model([BERT, replace(BERT, id="b2"), replace(BERT, id="b3")], model, n=3)
+        assert len(server.requests) == 3
+    assert session.spent < 1.2
+    assert len(made.cases) == 1
+    assert "max-cost" in (made.stopped or "")
 
 
 def draft(**changed: object) -> Step:

@@ -317,3 +317,31 @@ def test_an_evaluation_stops_at_max_cost_and_goes_on_with_a_higher_one(starter_f
     summary = json.loads(capsys.readouterr().out)
     assert summary["failed"] == 0
     assert summary["measures"]["cost"]["mean"] == pytest.approx(COST)
+
+
+def test_a_sweep_has_one_limit_for_all_its_points_and_goes_on_with_a_higher_one(starter_folder, tmp_path, capsys):
+    cases, grid = tmp_path / "cases.jsonl", tmp_path / "grid.yaml"
+    row = {"id": "c1", "question": QUESTION, "relevant": ["Attention Is All You Need"], "facts": [["3.5 days"]]}
+    cases.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    grid.write_text("quality: facts\nsettings: {answer.min_support: [0.1, 0.2, 0.3]}", encoding="utf-8")
+    with serving(script.says(GOOD)) as server:
+        config = settings_file(tmp_path, server)
+        command = ["eval", "sweep", str(cases), str(grid), "--out", str(tmp_path / "out"), "--config", config]
+        command += ["--library", str(starter_folder), "--json"]
+        assert citewise([*command, "--max-cost", "0"]) == 1
+        assert server.requests == []
+        assert "goes on where this one stopped" in capsys.readouterr().err
+        assert citewise([*command, "--max-cost", "60"]) == 0
+        assert len(server.requests) == 3
+    assert len(json.loads(capsys.readouterr().out)["points"]) == 3
+
+
+def test_making_questions_keeps_to_max_cost(starter_folder, tmp_path, capsys):
+    made = tmp_path / "made.jsonl"
+    with serving(script.says("no JSON")) as server:
+        command = ["eval", "make", str(made), "--by", "model", "--library", str(starter_folder)]
+        command += ["--config", settings_file(tmp_path, server)]
+        assert citewise([*command, "--max-cost", "0.1"]) == 1
+        assert server.requests == []
+        assert "--max-cost" in capsys.readouterr().err
+    assert not made.exists()

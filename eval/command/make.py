@@ -11,7 +11,7 @@ import click
 
 from eval.command.output import progress_bar
 from eval.command.run import filled
-from rag.cli.options import library_options, open_with
+from rag.cli.options import cost_option, library_options, open_with, within_cost
 from rag.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("-n", "count", type=click.IntRange(1, 10_000), default=60, show_default=True, help="Cases at most.")
 @click.option("--seed", type=int, default=0, help="Of the draw; same seed, same cases.")
 @click.option("--force", is_flag=True, help="Replace OUT.jsonl where there is one.")
+@cost_option
 @library_options
 def make_command(out: str, by: str, configs: tuple[str, ...], **options: Any) -> int:
     """Make a question set from the papers of your own library.
@@ -42,7 +43,7 @@ def make_command(out: str, by: str, configs: tuple[str, ...], **options: Any) ->
     path = Path(out)
     if path.exists() and not options["force"]:
         raise UsageError(f"{path} exists; give another name, or replace it with --force")
-    with open_with(options["folder"], configs) as library:
+    with open_with(options["folder"], configs, **within_cost(options["max_cost"])) as library:
         filled(library)
         if by == "votes":
             cases = _from_votes(library, path)
@@ -75,6 +76,8 @@ def _by_model(library: Library, options: dict[str, Any]) -> list[Case]:
             seed=options["seed"],
             progress=progress,
         )
+    if made.stopped:
+        click.echo(f"stopped before the limit: {made.stopped}", err=True)
     reasons = Counter(re.sub(r"'[^']*'|\"[^\"]*\"", "…", item.reason) for item in made.rejected)
     for reason, number in reasons.most_common():
         click.echo(f"rejected {number}: {reason}", err=True)

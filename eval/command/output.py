@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from rag.errors import CostLimit
+
 if TYPE_CHECKING:
     from eval.asking import Progress
     from eval.comparing import Comparison
@@ -18,6 +20,16 @@ if TYPE_CHECKING:
     from rag.spending import Tally
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Say of a command that a limit on cost stopped how it goes on."""
+    try:
+        yield
+    except CostLimit as error:
+        told = f"stopped before the limit: {error}; the same command with a higher one goes on where this one stopped"
+        raise CostLimit(told) from error
 
 
 def gate_options(command: Command) -> Command:

@@ -16,12 +16,13 @@ from eval.command.output import (
     made_judge,
     print_json,
     progress_bar,
+    resumable,
     show_gate,
     tell_comparison,
     write_report,
 )
 from rag.cli.options import cost_option, library_options, open_with
-from rag.errors import CostLimit, UsageError
+from rag.errors import UsageError
 from rag.spending import Tally
 
 if TYPE_CHECKING:
@@ -80,13 +81,10 @@ def run_command(cases_path: str, out: str, configs: tuple[str, ...], **options: 
     chosen = chosen_cases(cases, options["tags"], options["limit"])
     systems = _systems(configs)
     options["session"] = None if options["max_cost"] is None else Tally(options["max_cost"])
-    try:
+    with resumable():
         if len(systems) == 1:
             return _run_one(chosen, Path(out), systems, options)
         return _run_several(chosen, Path(out), systems, options)
-    except CostLimit as error:
-        told = f"stopped before the limit: {error}; the same command with a higher one goes on where this one stopped"
-        raise CostLimit(told) from error
 
 
 def chosen_cases(cases: list[Case], tags: tuple[str, ...], limit: int | None) -> list[Case]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from eval.command.output import print_json, progress_bar
+from eval.command.output import print_json, progress_bar, resumable
 from eval.command.run import chosen_cases, filled
-from rag.cli.options import library_options, open_with
+from rag.cli.options import cost_option, library_options, open_with
+from rag.spending import Tally
 
 if TYPE_CHECKING:
     from eval.outcome import Run
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(1), help="Only the first cases.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, help="Questions at a time (for model servers).")
 @click.option("--seed", type=int, default=0, help="Of the resampling; same seed, same numbers.")
+@cost_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @library_options
 def sweep_command(cases_path: str, grid_path: str, out: str, configs: tuple[str, ...], **options: Any) -> None:
@@ -42,11 +44,13 @@ def sweep_command(cases_path: str, grid_path: str, out: str, configs: tuple[str,
     cases = chosen_cases(load_cases(cases_path), options["tags"], options["limit"])
     folder = Path(out)
     number = iter(range(1, len(grid.points()) + 1))
+    options["session"] = None if options["max_cost"] is None else Tally(options["max_cost"])
 
     def measured(values: Mapping[str, Any]) -> Run:
         return _measured(values, next(number), cases, folder, grid.quality, configs, options)
 
-    found = sweep(grid, measured, seed=options["seed"])
+    with resumable():
+        found = sweep(grid, measured, seed=options["seed"])
     write_whole(folder / "sweep.json", _json(found.as_json()))
     write_whole(folder / "sweep.md", sweep_markdown(found))
     write_whole(folder / "sweep.html", sweep_page(found))
@@ -72,6 +76,7 @@ def _measured(
 
     name = point_name(values)
     with open_with(options["folder"], configs, **nested(values)) as library, progress_bar(name) as progress:
+        library.session = options["session"] or library.session  # one limit for all points
         return run(
             LibrarySystem(filled(library), name=name),
             cases,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from eval.case import Case
 from eval.measures.facts import says
-from rag.errors import CitewiseError, ModelUnavailable
+from rag.errors import CitewiseError, CostLimit, ModelUnavailable
 from rag.papers import Paper
 from rag.text import sentences
 
@@ -48,10 +48,11 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Drafted:
-    """Cases kept, and what was rejected."""
+    """Cases kept, and what was rejected; `stopped` says which limit on cost ended the work early."""
 
     cases: tuple[Case, ...]
     rejected: tuple[Rejected, ...]
+    stopped: str | None = None
 
 
 class _Unfit(Exception):
@@ -70,25 +71,32 @@ def cases_by_model(
 
     A draft is kept when its facts stand in the abstract, the question gives none of them away and stands on its
     own, the model answers it rightly from the abstract, and does not answer it from another paper's abstract. A
-    call that fails rejects its draft. Raises CitewiseError when the model gave no usable reply at all.
+    call that fails rejects its draft; a limit on cost ends the work and keeps what was made. Raises CitewiseError when
+    the model gave no usable reply at all, CostLimit when not one question was made within the limit.
     """
     drawn = sorted((paper for paper in papers if len(sentences(paper.abstract)) > 1), key=lambda paper: paper.id)
     random.Random(seed).shuffle(drawn)  # noqa: S311 - a sample, no secret
     kept: list[Case] = []
     rejected: list[Rejected] = []
+    stopped: CostLimit | None = None
     for place, paper in enumerate(drawn):
         if len(kept) == n:
             break
         try:
             kept.append(_made(paper, drawn[place - 1] if len(drawn) > 1 else None, model))
+        except CostLimit as error:
+            stopped = error
+            break
         except (_Unfit, ModelUnavailable) as error:
             rejected.append(Rejected(paper.id, str(error)))
         if progress:
             progress(len(kept), n)
+    if not kept and stopped:
+        raise stopped
     if not kept:
         why = rejected[0].reason if rejected else "no paper has an abstract of two sentences"
         raise CitewiseError(f"no question survived its checks; the first was rejected because: {why}")
-    return Drafted(tuple(kept), tuple(rejected))
+    return Drafted(tuple(kept), tuple(rejected), str(stopped) if stopped else None)
 
 
 def _made(paper: Paper, other: Paper | None, model: ChatModel) -> Case:
