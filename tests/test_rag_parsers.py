@@ -479,6 +479,105 @@ def test_an_xml_bomb_is_rejected_and_not_expanded():
     assert len(rejects) == 1
 
 
+# Tagged exports and copied pages
+
+
+def test_pubmed_records_keep_full_names_dates_and_identifiers():
+    text = (
+        "\nPMID- 31452104\nOWN - NLM\nDP  - 2019 Nov 3\nTI  - Counting coins\n      at scale.\n"
+        f"LID - btz682 [pii]\nLID - 10.1093/bioinformatics/btz682 [doi]\nAB  - {ABSTRACT}\n      It ends here.\n"
+        "FAU - Lee, Jinhyuk\nAU  - Lee J\nFAU - Yoon, Wonjin\nAU  - Yoon W\nTA  - Bioinf\nJT  - Bioinformatics\n"
+        "OT  - coins\nOT  - counting\n\nPMID- 2\nDP  - 2020 Winter\nTI  - Second of them.\n"
+    )
+    (first, second), rejects = read(text)
+    assert not rejects
+    assert (first.title, first.authors) == ("Counting coins at scale", ("Jinhyuk Lee", "Wonjin Yoon"))
+    assert first.abstract == f"{ABSTRACT} It ends here."
+    assert (first.date, first.venue, first.keywords) == ("2019-11-03", "Bioinformatics", ("coins", "counting"))
+    assert (first.doi, first.url) == ("10.1093/bioinformatics/btz682", "https://pubmed.ncbi.nlm.nih.gov/31452104/")
+    assert (second.title, second.date) == ("Second of them", "2020")
+
+
+def test_web_of_science_text_gives_each_author_of_its_continued_lines():
+    text = (
+        "FN Clarivate Analytics Web of Science\nVR 1.0\nPT J\nAU Smith, J\n   Lee, K\nAF Smith, John\n   Lee, Kim\n"
+        f"TI Counting coins\n   at scale\nSO COIN J\nDE coins; nets\nAB {ABSTRACT}\nPY 2018\nDI"
+        f" 10.1162/coin_1\nER\n\nEF\n"
+    )
+    (record,), rejects = read(text)
+    assert not rejects
+    assert (record.authors, record.keywords) == (("John Smith", "Kim Lee"), ("coins", "nets"))
+    assert (record.year, record.venue, record.doi) == (2018, "COIN J", "10.1162/coin_1")
+
+
+def test_the_tab_separated_export_of_the_web_of_science_keeps_venue_and_doi():
+    (record,), _ = read(
+        f"PT\tAU\tTI\tSO\tAB\tPY\tDI\nJ\tLee, K\tCounting coins\tCOIN J\t{ABSTRACT}\t2018\t10.1162/c1\n"
+    )
+    assert (record.venue, record.doi) == ("COIN J", "10.1162/c1")
+
+
+ARXIV_SEARCH = f"""Showing 1-2 of 2 results for all: coins
+1. arXiv:2411.18092 [pdf, other]
+cs.CV
+stat.ML
+Counting coins that are
+broken in two
+Authors: Ann Lee,
+Bo Ek
+Abstract: We count… ▽ More
+{ABSTRACT} △ Less
+Submitted 27 November, 2024; originally announced November 2024.
+Journal ref: ICML 2024
+2. arXiv:2411.00001v2 [pdf]  cs.LG
+Coins: another paper
+Authors: Cy Ed
+Abstract: {ABSTRACT}
+Submitted 1 November, 2024; v1 submitted 30 October, 2024; originally announced October 2024.
+Comments: 9 pages
+"""
+ARXIV_NEW = """Authors and titles for recent submissions
+[1] arXiv:2511.16652 [pdf, html, other]
+Title: Coins at the hyperscale
+Ann Lee, Bo Ek
+Comments: 48 pages
+Subjects: Machine Learning (cs.LG)
+"""
+
+
+def test_a_copied_page_of_arxiv_search_results_is_read_with_whole_abstracts():
+    (first, second), rejects = read(ARXIV_SEARCH)
+    assert not rejects
+    assert (first.title, first.authors) == ("Counting coins that are broken in two", ("Ann Lee", "Bo Ek"))
+    assert (first.abstract, first.date, first.venue) == (ABSTRACT, "2024-11-27", "ICML 2024")
+    assert (second.title, second.arxiv_id, second.abstract) == ("Coins: another paper", "2411.00001", ABSTRACT)
+
+
+def test_a_copied_list_of_new_arxiv_papers_gives_titles_and_says_that_it_holds_no_abstracts():
+    (record,), rejects = read(ARXIV_NEW)
+    assert not rejects
+    assert (record.title, record.authors, record.abstract) == ("Coins at the hyperscale", ("Ann Lee", "Bo Ek"), "")
+    told = [item.message for item in parse_text(ARXIV_NEW) if isinstance(item, Notice)]
+    assert "1 entries of this page hold no abstract: only their titles can be found" in told
+
+
+def test_a_copied_google_scholar_page_is_refused_with_what_to_do_instead():
+    page = "Articles\nCounting coins\nA Lee - arXiv, 2020\n… we count …\nCited by 12 Related articles All 3 versions\n"
+    with pytest.raises(InputError, match="snippets, not abstracts: export"):
+        parse_text(page)
+
+
+def test_zotero_attachments_are_no_papers():
+    rows = (f'"A","journalArticle","Coins","{ABSTRACT}"', '"B","attachment","Full Text PDF",""')
+    (record,), (reject,) = read("\n".join(('"Key","Item Type","Title","Abstract Note"', *rows, "")))
+    assert (record.title, reject.reason) == ("Coins", "a Zotero attachment, not a paper")
+
+
+def test_the_last_line_of_a_web_of_science_ris_file_is_no_stray_line():
+    _, rejects = read(f"TY  - JOUR\nTI  - Coins\nAB  - {ABSTRACT}\nER  -\n\nEF  -\n")
+    assert not rejects
+
+
 # Every format
 
 SAMPLES = {
@@ -488,6 +587,11 @@ SAMPLES = {
     "tsv": f"title\tabstract\nCounting coins at scale\t{ABSTRACT}\n",
     "bibtex": "@misc{a, title={Counting coins at scale}, abstract={" + ABSTRACT + "}}\n",
     "ris": f"TY  - JOUR\nTI  - Counting coins at scale\nAB  - {ABSTRACT}\nER  - \n",
+    "medline": f"PMID- 12\nTI  - Counting coins\n      at scale.\nAB  - {ABSTRACT}\n",
+    "wos": "FN Clarivate Analytics Web of Science\nVR 1.0\nPT J\nTI Counting coins\n   at scale\n"
+    f"AB {ABSTRACT}\nER\n\nEF\n",
+    "arxiv-page": f"1. arXiv:2001.00001 [pdf, other] cs.LG\nCounting coins at scale\nAuthors: A. Person\n"
+    f"Abstract: {ABSTRACT}\n",
     "atom": '<feed xmlns="http://www.w3.org/2005/Atom"><entry><title>Counting coins at scale</title>'
     f"<summary>{ABSTRACT}</summary></entry></feed>",
     "text": f"Counting coins at scale\n\n{ABSTRACT}\n",

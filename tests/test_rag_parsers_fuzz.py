@@ -35,6 +35,9 @@ GOOD = {
     "tsv": f"{TITLE}\t{ABSTRACT}\t2020\n",
     "bibtex": f"@misc{{key, title = {{{TITLE}}}, abstract = {{{ABSTRACT}}}}}\n",
     "ris": f"TY  - JOUR\nTI  - {TITLE}\nAB  - {ABSTRACT}\nER  - \n",
+    "medline": f"PMID- 1\nTI  - {TITLE}\nAB  - {ABSTRACT}\n\n",
+    "wos": f"PT J\nTI {TITLE}\nAB {ABSTRACT}\nER\n\n",
+    "arxiv-page": f"arXiv:2001.00001 [pdf]\nTitle: {TITLE}\nAbstract: {ABSTRACT}\n",
     "atom": f"<entry><title>{TITLE}</title><summary>{ABSTRACT}</summary></entry>\n",
     "listing-lines": f"3 {TITLE} {ABSTRACT} 3 authors · Nov 27, 2024\n",
     "listing-blocks": f"{TITLE}\n\n{ABSTRACT}\n\n",
@@ -43,6 +46,7 @@ GOOD = {
     "text": f"# {TITLE}\n\n{ABSTRACT}\n\n",
 }
 OPENING = {
+    "wos": "FN Clarivate Analytics Web of Science\nVR 1.0\n",
     "json": "[\n",
     "csv": "title,abstract,year\n",
     "tsv": "title\tabstract\tyear\n",
@@ -70,6 +74,9 @@ PIECES = st.sampled_from(
         "=",
         "TY  - ",
         "ER  - ",
+        "PMID- ",
+        "PT J",
+        "arXiv:2001.00001 [pdf]",
         "AB  - ",
         "<entry>",
         "</entry>",

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from rag.errors import InputError
 from rag.parsers import furniture
+from rag.parsers.arxiv_pages import HEAD
 from rag.parsers.furniture import Kind
 from rag.parsers.listings import TAIL
 from rag.parsers.reading import SAMPLE, Source
@@ -15,6 +16,9 @@ from rag.parsers.tables import looks_like_table
 
 _BIBTEX = re.compile(r"^\s*@[A-Za-z]+\s*[{(]", re.MULTILINE)
 _RIS = re.compile(r"^\s*TY  ?-", re.MULTILINE)
+_MEDLINE = re.compile(r"^PMID ?- ?\d", re.MULTILINE)
+_WOS = re.compile(r"\A\s*FN .*\s+VR \d[\s\S]*?^PT \w", re.MULTILINE)
+_SCHOLAR = re.compile(r"^.{0,40}\bCited by \d[\d,]*\b.*\bRelated articles\b", re.MULTILINE)
 _XML = re.compile(r"\s*<(?:\?xml|feed\b|!--)")
 _HTML = re.compile(r"\s*<(?:!doctype html|html\b|head\b|body\b)", re.IGNORECASE)
 _JSON = re.compile(r"\s*(?:\[\s*(?:[\[{\"\]]|$)|\{\s*(?:\"|\}|$))")
@@ -23,7 +27,7 @@ _FEW = 4
 _NEAR = 4_096
 _BY_SUFFIX = {
     ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".bib": "bibtex", ".bibtex": "bibtex", ".ris": "ris",
-    ".csv": "csv", ".tsv": "tsv", ".atom": "atom",
+    ".nbib": "medline", ".csv": "csv", ".tsv": "tsv", ".atom": "atom",
 }  # fmt: skip
 
 
@@ -38,7 +42,15 @@ def detect(source: Source) -> str:
         return found
     if _XML.match(sample):
         return _xml(source, sample)
-    for pattern, name in ((_BIBTEX, "bibtex"), (_RIS, "ris")):
+    if _SCHOLAR.search(sample):
+        raise InputError(
+            f"{source.name} is a copied Google Scholar page, which holds snippets, not abstracts: export the papers"
+            f" from"
+            " their publishers or with Zotero (BibTeX, RIS, CSV) and ingest that"
+        )
+    for pattern, name in (
+        (_BIBTEX, "bibtex"), (_RIS, "ris"), (_MEDLINE, "medline"), (_WOS, "wos"), (HEAD, "arxiv-page"),
+    ):  # fmt: skip
         match = pattern.search(sample)
         if match and match.start() < _NEAR:
             return name

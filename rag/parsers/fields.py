@@ -18,13 +18,13 @@ _NAMES = {
     "|submitteddate|createdate|coverdate|publishedat|pdate|onlinedate|dateadded|da|y1",
     "year": "year|publicationyear|publishedyear|pubyear|py|yr|yearpublished",
     "venue": "venue|journal|booktitle|publicationtitle|conference|journaltitle|conferencename|containertitle"
-    "|proceedings|publication|sourcetitle|journalref|journalname|conferencetitle|source|jo|jf|t2|publicationvenue",
+    "|proceedings|publication|so|sourcetitle|journalref|journalname|conferencetitle|source|jo|jf|t2|publicationvenue",
     "url": "url|link|links|paperurl|urls|landingpage|weburl|abstracturl|absurl|arxivurl|openreviewurl|ur|href|sourceurl"
     "|site|forumurl|pageurl",
     "pdf": "pdf|pdfurl|pdflink|openaccesspdf",
     "code": "code|codeurl|codelink|codelinks|codeurls|coderepository|repository|repo|repourl|repositoryurl|github"
     "|githuburl|githublink|githubrepo|gitlab|sourcecode|sourcecodeurl|implementation|officialcode",
-    "doi": "doi|doiurl|digitalobjectidentifier|do|articledoi",
+    "doi": "doi|doiurl|digitalobjectidentifier|do|di|articledoi",
     "arxiv_id": "arxivid|arxiv|eprint|arxividentifier|arxivnumber",
     "id": "id|key|paperid|identifier|uid|uuid|itemkey|citekey|citationkey|corpusid|forum|docid|documentid|docno"
     "|recordid|pid",
@@ -34,6 +34,7 @@ _NAMES = {
     "tldr": "tldr|tl;dr|tldrtext|onesentencesummary|oneline|shortsummary",
     "upvotes": "upvotes|votes|likes|points|score|stars",
     "comments": "numcomments|commentcount|commentscount|numbercomments|ncomments",
+    "item_type": "itemtype",
     "content": "content",
     "versions": "versions",
     "external_ids": "externalids",

@@ -19,11 +19,14 @@ _SPLIT_STRONG = re.compile(r"\s*[;|\n]\s*")
 _SURROGATES = re.compile("[\ud800-\udfff]+")
 _NESTED = ("value", "text", "name", "display_name", "title", "content", "#text", "url")
 _INTEGER_LIMIT = 2**53
+_NO_PAPERS = frozenset({"attachment", "note", "annotation"})
 Fields = Mapping[str, Any]
 
 
 def build(fields: Fields, source: SourceRef, *, markup: bool = False) -> Record | Reject:
     """A record from values by our field names. `markup`: the format is known to carry HTML tags and entities."""
+    if plain(fields.get("item_type")).casefold() in _NO_PAPERS:
+        return Reject(source.path, source.line, f"a Zotero {plain(fields.get('item_type'))}, not a paper")
     title, abstract = _texts(fields, markup=markup)
     reason = _objection(title, abstract)
     if reason:

@@ -12,6 +12,7 @@ from rag.parsers.reading import Source
 from rag.parsers.records import build
 
 _TAG = re.compile(r"^\s*([A-Z][A-Z0-9])\s{0,3}-(?:\s|$)")
+_END_OF_FILE = "EF"  # of the Web of Science
 _FIELDS: dict[str, tuple[str, ...]] = {
     "title": ("title", "primary_title", "short_title"),
     "abstract": ("abstract", "notes_abstract"),
@@ -45,7 +46,7 @@ def _records(source: Source) -> Iterator[tuple[int, str]]:
         if tag == "TY":
             first, size = number, 0
         elif not first:
-            stray = stray or (number if text.strip() else 0)
+            stray = stray or (number if text.strip() and tag != _END_OF_FILE else 0)
             continue
         size += len(text) + 1
         if size <= MAX_RECORD:

@@ -1,0 +1,111 @@
+"""Reads records of short tags and indented continuations: PubMed's MEDLINE form (.nbib), Web of Science plain text."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rag.papers import Record, Reject, SourceRef
+from rag.parsers.base import MAX_RECORD
+from rag.parsers.reading import Source
+from rag.parsers.records import build
+
+Columns = Mapping[str, str | int]
+_DOI = re.compile(r"(\S+)\s*\[doi\]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a record of one kind is written: its lines, the tag that opens one, and the tags that are no part of any."""
+
+    line: re.Pattern[str]
+    opens: str
+    outside: frozenset[str] = frozenset()
+
+
+_MEDLINE = _Form(re.compile(r"^([A-Z]{2,4}) {0,2}- (.*)$"), "PMID")
+_WOS = _Form(re.compile(r"^([A-Z][A-Z0-9])(?: (.*))?$"), "PT", frozenset({"FN", "VR", "ER", "EF"}))
+
+
+def read_medline(source: Source, _: Columns) -> Iterator[Record | Reject]:
+    """One record from each PMID to the next."""
+    for number, found in _records(source, _MEDLINE):
+        yield build(_of_medline(found), SourceRef(source.name, number))
+
+
+def read_wos(source: Source, _: Columns) -> Iterator[Record | Reject]:
+    """One record from each PT to its ER."""
+    for number, found in _records(source, _WOS):
+        yield build(_of_wos(found), SourceRef(source.name, number))
+
+
+def _records(source: Source, form: _Form) -> Iterator[tuple[int, dict[str, list[str]]]]:
+    """The values of each record by tag, with their continuations after line breaks; what is too long is cut off."""
+    held: defaultdict[str, list[str]] = defaultdict(list)
+    first = size = 0
+    tag = ""
+    for number, text in source.lines():
+        match = form.line.match(text)
+        if match and match[1] == form.opens:
+            if held:
+                yield first, held
+            held, first, size = defaultdict(list), number, 0
+        tag = match[1] if match else tag if text[:1].isspace() and text.strip() else ""
+        size += len(text)
+        if not first or not tag or tag in form.outside or size > MAX_RECORD:
+            continue
+        if match:
+            held[tag].append((match[2] or "").strip())
+        elif held[tag]:
+            held[tag][-1] = f"{held[tag][-1]}\n{text.strip()}"
+    if held:
+        yield first, held
+    if not first:
+        source.events.append(source.reject(1, f"no record starts with {form.opens}"))
+
+
+def _of_medline(found: Mapping[str, list[str]]) -> dict[str, Any]:
+    number = _first(found, "PMID")
+    doi = next(
+        (match[1] for value in (*found.get("LID", ()), *found.get("AID", ())) if (match := _DOI.match(value))), ""
+    )
+    return {
+        "title": _first(found, "TI", "BTI").removesuffix("."),
+        "abstract": _first(found, "AB"),
+        "authors": list(found.get("FAU") or found.get("AU") or ()),
+        "date": _date(_first(found, "DP")),
+        "year": _first(found, "DP")[:4],
+        "venue": _first(found, "JT", "TA"),
+        "doi": doi,
+        "url": f"https://pubmed.ncbi.nlm.nih.gov/{number}/" if number.isdigit() else "",
+        "keywords": list(found.get("OT", ())),
+        "id": number,
+    }
+
+
+def _date(given: str) -> str:
+    """PubMed's "2019 Nov 3" with the year last; "2019 Nov-Dec" and "2019 Winter" say no more than the year."""
+    year, month, day = (*given.split(), "", "", "")[:3]
+    return f"{month} {day}, {year}" if day else f"{month} {year}" if month.isalpha() and len(month) == 3 else year
+
+
+def _of_wos(found: Mapping[str, list[str]]) -> dict[str, Any]:
+    authors = found.get("AF") or found.get("AU") or ()
+    return {
+        "title": _first(found, "TI"),
+        "abstract": _first(found, "AB"),
+        "authors": [name for value in authors for name in value.split("\n")],
+        "year": _first(found, "PY"),
+        "venue": _first(found, "SO"),
+        "doi": _first(found, "DI"),
+        "keywords": _first(found, "DE"),
+        "id": _first(found, "UT"),
+    }
+
+
+def _first(found: Mapping[str, list[str]], *tags: str) -> str:
+    value = next((found[tag][0] for tag in tags if found.get(tag)), "")
+    return " ".join(value.split())
