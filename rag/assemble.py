@@ -186,6 +186,12 @@ def _builtin(dimensions: int | None = None) -> StaticTextEncoder:
     return builtin_encoder(dimensions)
 
 
+def _made_elsewhere(encoder: Encoder) -> bool:
+    from rag.embeddings import StaticTextEncoder
+
+    return not isinstance(encoder, StaticTextEncoder)
+
+
 def _reader(encoder: Encoder) -> Encoder:
     """The encoder that compares sentences, many times a question: the token vectors alone, with which the gate was
     calibrated, also where a server makes the vectors that are searched."""
@@ -212,6 +218,7 @@ def _retriever(
         reader=_reader(encoder),
         model=_search_model(settings, model),
         fall_back=settings.embedding.fall_back,
+        multilingual=_made_elsewhere(encoder),
     )
 
 
@@ -241,7 +248,6 @@ def _pipeline(
     from rag.answerers.extractive import ExtractiveAnswerer
     from rag.answerers.metadata import MetadataAnswerer
     from rag.conversation import by_rules
-    from rag.embeddings import StaticTextEncoder
     from rag.gate import Gate
     from rag.pipeline import Answerers, Pipeline
 
@@ -254,7 +260,7 @@ def _pipeline(
         catalog=CatalogAnswerer(catalog),
     )
     reader = _reader(encoder)
-    own = None if isinstance(encoder, StaticTextEncoder) else _builtin()
+    own = _builtin() if _made_elsewhere(encoder) else None
     return Pipeline(
         retriever,
         Gate(reader, lexical, settings=settings.gate, own=own) if settings.gate.enabled else None,

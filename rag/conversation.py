@@ -16,6 +16,7 @@ from rag.errors import ModelError
 from rag.llm import Message, Reply
 from rag.orders import gives_orders
 from rag.prompts import CONDENSE, load_prompt
+from rag.questions import exact_names
 
 if TYPE_CHECKING:
     from rag.llm import ChatModel
@@ -43,7 +44,8 @@ _NUMBERED = re.compile(
     re.IGNORECASE,
 )
 _MANY = re.compile(
-    r"\b(?:which|any|some|all|both|each|one|none|most|the best) of (?:them|these|those|the (?:above|papers|results))\b"
+    r"\b(?:which|any|some|all|both|each|one|none|most|the best) of"
+    r" (?:them|these|those|the (?:above|papers|results|two|three))\b"
     r"|\b(?:these|those|both|the above|the cited|the listed) (?:papers?|works?|methods?|approaches|studies"
     r"|models?|results?"
     r"|ones|articles|sources)\b|\b(?:compare|contrast|rank|list) (?:them|these|those|both)\b|\bwhich ones?\b"
@@ -86,6 +88,33 @@ _OTHERS = re.compile(
     r"(?: (?:on|about|like) (?:this|that|it|these))?\W*$",
     re.IGNORECASE,
 )
+# "How many layers?", "On which data?", "When?": half questions, which leave out what they are about.
+_HALF = re.compile(
+    r"^(?:(?:and|so|but)\s)?(?:how\s(?:many|much)(?:\s(?!papers?\b|works?\b|articles?\b)[\w-]+){1,2}|how\s(?:long|large|big|fast|well|accurate)"
+    r"|(?:(?:on|in|with|for|at|by|under|against)\s)?(?:which|what)\s(?!papers?\b|works?\b|else\b)[\w-]+)\W*$",
+    re.IGNORECASE,
+)
+_OF_RECORD = (
+    (re.compile(r"^(?:(?:and|so)\s)?(?:when|in (?:which|what) year)\W*$", re.IGNORECASE), "When was it published?"),
+    (re.compile(r"^(?:(?:and|so)\s)?(?:who|by whom)\W*$", re.IGNORECASE), "Who wrote it?"),
+    (re.compile(r"^(?:(?:and|so)\s)?where\W*$", re.IGNORECASE), "Where was it published?"),
+)
+_OF_THEM = re.compile(
+    r"\b(?:of (?:them|these|those|the (?:two|three|four))|both|(?:these|those) papers)\b", re.IGNORECASE
+)
+_BY_DATE = re.compile(
+    r"\b(?:(?P<old>older|oldest|earlier|earliest|first)|newer|newest|later|latest|(?:more|most) recent)\b",
+    re.IGNORECASE,
+)
+_COMPARES = re.compile(
+    r"\b(?:compar\w+|versus|vs|differ\w*|better|worse|faster|slower|larger|smaller|more \w+|less \w+)\b.*"
+    r"\b(?:to|with|than|from|and)\b",
+    re.IGNORECASE,
+)
+_COMPARING = frozenset(
+    text.stem(word)
+    for word in "compare compared comparison versus vs differ different better worse faster slower than".split()
+)
 _LONGEST = 500
 _ADDRESS = re.compile(r"://|www\.|\S@\S|[<>\[\]|]")
 _TURNS, _TOLD = 3, 500
@@ -117,17 +146,51 @@ def by_rules(question: str, filters: Filters, history: Sequence[Turn], _: Stop |
     """
     if not history:
         return Condensed(question, filters)
-    last = history[-1]
-    shown = [source.paper for source in last.answer.sources]
-    before = last.answer.searched or last.question
-    chosen = _pointed_at(question, shown)
+    question = next((whole for half, whole in _OF_RECORD if half.match(question)), question)
+    turn, meant = _subject(history)
+    before = turn.answer.searched or turn.question
+    listed = _last_list(history) if _ORDINAL.search(question) else _shown(history[-1])
+    chosen = _pointed_at(question, listed)
     if chosen:
-        return Condensed(_named(question, shown), _only(filters, chosen))
+        return Condensed(_placed(question, listed, turn), _only(filters, chosen))
+    shown = _shown(turn)
     if _OTHERS.match(question):
         return Condensed(before, replace(filters, exclude=(*filters.exclude, *(paper.id for paper in shown))))
     if _MORE.match(question):
-        return Condensed(_joined(before, ""), filters if last.answer.abstained else _only(filters, shown))
-    return _referring(question, filters, before, [] if last.answer.abstained else shown)
+        return Condensed(_joined(before, ""), filters if turn.answer.abstained else _only(filters, shown))
+    if _OF_THEM.search(question) and len(meant) < 2:
+        meant = _last_list(history)
+    return _referring(question, filters, before, meant)
+
+
+def _shown(turn: Turn) -> list[Paper]:
+    return [source.paper for source in turn.answer.sources]
+
+
+def _subject(history: Sequence[Turn]) -> tuple[Turn, list[Paper]]:
+    """The last turn that was about something, and its papers. One that abstained was about the papers that it was
+    narrowed to, if it was; one that was no question about papers is passed over."""
+    for turn in reversed(history[-_TURNS:]):
+        shown = _shown(turn)
+        if turn.answer.abstained:
+            shown = [paper for paper in shown if paper.id in turn.answer.filters.only]
+        if turn.answer.sources:
+            return turn, shown
+    return history[-1], []
+
+
+def _last_list(history: Sequence[Turn]) -> list[Paper]:
+    """The papers that "the second" counts: those of the last answer that showed more than one, if there is one."""
+    several = (shown for turn in reversed(history[-_TURNS:]) if len(shown := _shown(turn)) > 1)
+    return next(several, _shown(history[-1]))
+
+
+def _placed(question: str, listed: Sequence[Paper], turn: Turn) -> str:
+    """The question with papers named in place of "the second"; "and the first?" asks what was asked of another."""
+    left = text.content_words(_NUMBERED.sub(" ", _ORDINAL.sub(" ", _ELLIPSIS.sub(" ", question))))
+    if left or not _ORDINAL.search(turn.question):
+        return _named(question, listed)
+    return _joined(_ORDINAL.sub(" ", turn.question), _named(question, listed))
 
 
 def about(question: str, paper: Paper) -> str:
@@ -182,6 +245,8 @@ def _referring(question: str, filters: Filters, before: str, shown: Sequence[Pap
     # "What about its accuracy?" leans by its pronoun, and what is left of it then is a question of its own.
     plural = _MANY.search(question) and (len(shown) > 1 or not _ONE_OR_THEY.search(question))
     if shown and plural and not _self_contained(question, _MANY):
+        return Condensed(_dated(question), _only(filters, shown))
+    if shown and _HALF.match(question):
         return Condensed(question, _only(filters, shown))
     meant = [paper for paper in shown if paper.id in filters.only] if len(filters.only) == 1 else shown
     one = _ONE_OR_THEY if len(meant) == 1 else _ONE
@@ -193,10 +258,40 @@ def _referring(question: str, filters: Filters, before: str, shown: Sequence[Pap
             if len(meant) == 1
             else question
         )
-        return Condensed(told, _only(filters, meant))
+        return Condensed(told, filters if _names_another(question, meant) else _only(filters, meant))
     if _ELLIPSIS.match(question) and len(text.content_words(question)) <= 5:
         return Condensed(_joined(before, _ELLIPSIS.sub("", question, count=1) or question), filters)
     return Condensed(question, filters)
+
+
+def _dated(question: str) -> str:
+    """ "Which of the two is older?" is a question about the records of both."""
+    match = _BY_DATE.search(question)
+    if match is None or not re.match(r"\W*(?:which|what)\b", question, re.IGNORECASE):
+        return question
+    rest = set(text.content_words(_MANY.sub(" ", _BY_DATE.sub(" ", question))))
+    plain = rest <= {
+        "came",
+        "come",
+        "published",
+        "posted",
+        "appeared",
+        "written",
+        "paper",
+        "papers",
+        "one",
+        "two",
+        "three",
+    }
+    return f"Which is the {'oldest' if match['old'] else 'newest'} paper?" if plain else question
+
+
+def _names_another(question: str, meant: Sequence[Paper]) -> bool:
+    """Whether a question about some papers brings in something else by name, or compares them with it."""
+    said = text.normalised_title(" ".join(f"{paper.title} {paper.abstract}" for paper in meant))
+    if any(f" {text.normalised_title(name)} " not in f" {said} " for name in exact_names(question)):
+        return True
+    return bool(_COMPARES.search(question)) and not set(text.stems(question)) - _COMPARING <= set(text.stems(said))
 
 
 def _pointed_at(question: str, shown: Sequence[Paper]) -> list[Paper]:

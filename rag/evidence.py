@@ -40,6 +40,11 @@ _SCAFFOLD = """
     something anything main exactly actually according please example recent new post publish
     appear library collection online
 """
+_LISTING = frozenset(
+    "paper papers article articles work works study studies publication publications preprint preprints abstract"
+    " abstracts"
+    " mention mentions discuss discusses list find show library collection deal deals recommend suggest".split()
+)
 _JOINTS = re.compile(r"[\W_]+")
 _POSSESSIVE = re.compile(r"['’]s\b")
 _FREQUENCIES = Path(__file__).with_name("word_frequencies.json")
@@ -127,6 +132,17 @@ def question_terms(question: str, statistics: WordStatistics) -> tuple[Term, ...
         Term(stem, word, term_weight(stem, frequency.get(word, 0), count), frequency.get(word, 0))
         for stem, word in kept.items()
     )
+
+
+def subject(topic: str) -> str:
+    """A question that asks for papers without the words that say so, or as it was when there are no others: no paper is
+    about "papers" or "mention" because papers that mention something are asked for.
+
+    >>> subject("Which papers mention MNIST?")
+    'MNIST'
+    """
+    kept = [word for word in text.words(topic) if word.lower() not in text.STOP_WORDS and word.lower() not in _LISTING]
+    return " ".join(kept) or topic
 
 
 def is_bare(topic: str) -> bool:

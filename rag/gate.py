@@ -14,7 +14,10 @@ from rag.answers import Hit
 from rag.errors import LibraryError
 from rag.evidence import ScoredSentence, Term, is_bare
 from rag.gate_features import Closest, FeatureMaker
+from rag.gate_rules import lacks, names_unsaid
 from rag.interfaces import Encoder, WordStatistics
+from rag.languages import language_of
+from rag.papers import Paper
 from rag.questions import Understanding
 from rag.settings import GateSettings
 
@@ -113,7 +116,12 @@ class Gate:
         if evidence.closest is None:
             return Verdict(False, 0.0, "the question names no subject to search for")
         probability = self._model.probability(evidence.features)
-        if not self._settings.enabled or probability >= self.threshold:
+        if not self._settings.enabled:
+            return Verdict(True, probability, None)
+        certain = _surely_missing(hits, understanding)
+        if certain is not None:
+            return Verdict(False, min(probability, self.threshold / 2), certain)
+        if probability >= self.threshold:
             return Verdict(True, probability, None)
         return Verdict(False, probability, _reason(evidence.closest, understanding))
 
@@ -129,15 +137,31 @@ _FAR = 0.6
 _OF_RECORD = frozenset("wrote write written authored posted published released year date venue upvotes".split())
 
 
+def _surely_missing(hits: Sequence[Hit], understanding: Understanding) -> str | None:
+    """What is missing beyond doubt, where something is."""
+    unsaid = names_unsaid(understanding, (hit.paper for hit in hits))
+    if unsaid:
+        return f"none of the papers found mentions “{'” or “'.join(unsaid)}”"
+    first = hits[0].paper  # a number of another paper is a number of something else
+    wanted = None if understanding.several else lacks(understanding.topic, first)
+    return f"{_nearest(first)} {wanted}" if wanted else None
+
+
+def _nearest(paper: Paper) -> str:
+    return f"the nearest paper, “{text.shorten(paper.title, 80)}”,"
+
+
 def _reason(nearest: Closest, understanding: Understanding) -> str:
     """What is missing; every phrase states only what was checked, word by word."""
     names = {text.stem(part) for name in understanding.names for part in text.normalised_title(name).split()}
     unknown = [term for term in nearest.uncovered if term.frequency == 0]
+    if unknown and language_of(understanding.topic):
+        return "its words are not those of the abstracts"
     if unknown and all(term.word in _OF_RECORD for term in unknown):
         return "who wrote a paper, when and where stands in its record, not in its abstract; ask for that on its own"
     if unknown:
         return f"none of the abstracts mentions {_listed(unknown, understanding, names)}"
-    paper = f"the nearest paper, “{text.shorten(nearest.paper.title, 80)}”,"
+    paper = _nearest(nearest.paper)
     unsaid = [term for term in nearest.uncovered if term.stem in names or nearest.soft[term.stem] < _FAR]
     if unsaid:
         return f"{paper} does not mention {_listed(unsaid, understanding, names)}"

@@ -13,7 +13,7 @@ from rag.answers import Hit
 from rag.coverage import View, Viewer, closest, joined_views
 from rag.evidence import ScoredSentence, Term, background, idf, question_terms, term_weight
 from rag.interfaces import Encoder, WordStatistics
-from rag.kinds import asked_for, holds, number_near
+from rag.kinds import LIMIT_WORDS, asked_for, asks_limits, holds, number_near, tells_limits
 from rag.papers import Paper
 from rag.questions import Understanding
 
@@ -125,6 +125,8 @@ class FeatureMaker:
         """The evidence for a question; `sentences` are those of the first hits."""
         terms = question_terms(understanding.topic, self._statistics)
         unsayable = _unsayable(understanding)
+        if hits and asks_limits(understanding.topic) and tells_limits(hits[0].paper.abstract):
+            unsayable |= LIMIT_WORDS
         terms = tuple(term for term in terms if term.word not in unsayable) or terms
         by_paper: dict[str, list[ScoredSentence]] = {}
         for sentence in sentences:

@@ -83,3 +83,47 @@ def number_near(stems: frozenset[str], sentence: str) -> float:
     heads = [at for at, word in enumerate(words) if stem_set(word) & stems]
     gap = min((abs(one - other) for one in numbers for other in heads), default=None)
     return 0.0 if gap is None else 1 / (1 + max(0, gap - 1) / 3)
+
+
+_OTHERS_NUMBER = re.compile(
+    r"\b(?P<name>[A-Z][\w-]*[A-Z0-9][\w-]*)(?:['’]s?)?\s(?:(?:with|has|had|of|and|its|the|their|at|needs|uses)\s){0,3}(?P<number>\d[\d.,]*)"
+)
+
+
+def tells_of_another(sentence: str, asked: frozenset[str]) -> bool:
+    """Whether the numbers of a sentence that belong to a named thing all belong to others than those `asked` (stems).
+
+    >>> tells_of_another("LLaMA is better than GPT-3 with its 175 billion parameters.", frozenset({"llama"}))
+    True
+    """
+    owners = [stem_set(match["name"]) for match in _OTHERS_NUMBER.finditer(sentence)]
+    return bool(owners) and not any(owner & asked for owner in owners)
+
+
+_LIMITS_ASKED = re.compile(
+    r"\b(?:limitations?|weakness(?:es)?|drawbacks?|shortcomings?|disadvantages?|downsides?|weak\spoints?)\b",
+    re.IGNORECASE,
+)
+_LIMITS_TOLD = re.compile(
+    r"\b(?:limitations?|weak(?:ness(?:es)?)?|drawbacks?|shortcomings?|lags|lagged|struggl\w+|fails?|failed|suffers?|suffered"
+    r"|cannot|worse|(?:cost|price)\sof\s[\w-]+\sis|less\s(?:well|accurate)|not\s(?:competitive|convex)|costly|expensive|at\sthe\scost|remains?\s(?:hard|weak)"
+    r"|hardly|little\strouble|difficult\w*|sensitive\sto)\b",
+    re.IGNORECASE,
+)
+
+
+def asks_limits(question: str) -> bool:
+    """Whether a question asks for the weaknesses of something."""
+    return bool(_LIMITS_ASKED.search(question))
+
+
+def tells_limits(sentence: str) -> bool:
+    """Whether a sentence tells a weakness, in whatever words: "It lags on MMLU"."""
+    return bool(_LIMITS_TOLD.search(sentence))
+
+
+LIMIT_WORDS = frozenset(
+    "limitation limitations weakness weaknesses drawback drawbacks shortcoming shortcomings disadvantage disadvantages"
+    " downside downsides weak point points".split()
+)
+"""The words of such a question that a paper with a weakness need not say."""

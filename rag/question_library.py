@@ -7,20 +7,23 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Wish = Literal["list", "count", "newest", "oldest", "upvoted", "greeting", "tool", "instruction", "advice", "nothing"]
+Wish = Literal[
+    "list", "count", "newest", "oldest", "upvoted", "greeting", "tool", "instruction", "advice", "vague", "nothing"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class LibraryIntent:
-    """What is wanted of the library. The last five wishes can only be declined: a greeting, a question about the
-    program, an instruction to it, advice on what to read, and a question that names nothing to search for."""
+    """What is wanted of the library. The last six wishes can only be declined: a greeting, a question about the
+    program, an instruction to it, advice on what to read, the best of all without saying at what, and a question that
+    names nothing to search for."""
 
     wish: Wish
 
     @property
     def declined(self) -> bool:
         """Whether no paper can answer this."""
-        return self.wish in {"greeting", "tool", "instruction", "advice", "nothing"}
+        return self.wish in {"greeting", "tool", "instruction", "advice", "vague", "nothing"}
 
 
 _PAPERS = frozenset(
@@ -30,6 +33,14 @@ _PAPERS = frozenset(
 _LIBRARY = frozenset("library collection corpus database".split())
 _ADVICE = frozenset("best recommend recommended read reading start begin important interesting influential".split())
 _ADVISED = frozenset("should would can could first next good really worth".split())
+_THINGS = frozenset(
+    "model models method methods approach approaches algorithm algorithms technique techniques architecture"
+    " architectures system systems framework frameworks network networks dataset datasets one".split()
+)
+_SUPERLATIVE = frozenset(
+    "best better good worst fastest largest biggest smallest strongest newest latest oldest accurate powerful popular"
+    " important interesting influential recommended".split()
+)
 _RECENT = frozenset("newest latest".split())
 _EARLY = frozenset("oldest earliest".split())
 _UPVOTED = frozenset("upvoted popular upvotes votes liked".split())
@@ -62,7 +73,9 @@ _TOOL = re.compile(
       | how\s(?:do|does)\s(?:this|the)\s(?:tool|app|application|program|chat|site|page|bot)\swork
       | (?:what|who)\s(?:is|made|wrote|built)\s(?:citewise|this\s(?:tool|app|application|program|chat|site|page|bot))
       | (?:are\syou|is\sthis)\s(?:an?\s)?(?:\w+\s)?(?:ai|bot|robot|human|person|chatgpt|gpt|llm|model|chatbot)
-      | how\s(?:do|can|should)\si\s(?:ingest|import|upload|add|load|delete|remove|export|install)\b.*
+      | how\s(?:do|can|should)\si\s(?:ingest|import|upload|add|load|delete|remove|export|install)
+        (?:\s(?:an?|the|my|your|more|new|some|other|all|this|it|them|here|to|into|in|from|of|and|papers?|abstracts?|files?
+          |folders?|pdfs?|bibtex|zotero|ris|csv|json|references?|library|libraries|collection|citewise|answers?|chat))*
       | (?:which|what)\s(?:model|llm)\s(?:are\syou|do\syou\suse|is\sthis)\b.*
     )\W*""",
     re.IGNORECASE | re.VERBOSE,
@@ -98,6 +111,8 @@ def library_intent(question: str, *, filtered: bool) -> LibraryIntent | None:
         return LibraryIntent("nothing")
     if not filtered and said & _PAPERS and said & _ADVICE and said <= _PLAIN | _PAPERS | _LIBRARY | _ADVICE | _ADVISED:
         return LibraryIntent("advice")
+    if not filtered and said & _THINGS and said & _SUPERLATIVE and said <= _PLAIN | _THINGS | _SUPERLATIVE | _ADVISED:
+        return LibraryIntent("vague")
     wish = _wish(said, " ".join(words))
     plain = said <= _PLAIN | _PAPERS | _LIBRARY | _RECENT | _EARLY | _UPVOTED | {"how"}
     about_papers = filtered or bool(said & (_PAPERS | _LIBRARY | {"here"}))

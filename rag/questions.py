@@ -39,7 +39,8 @@ _RARELY_TOLD = re.compile(
 class Understanding:
     """A question taken apart. `topic` is what to search for: the question without its filters, empty only if
     the question is. `heard` are the words that were taken for filters; `asked` is the kind of answer
-    wanted; `library` is set for what is asked of the library as a whole."""
+    wanted; `library` is set for what is asked of the library as a whole, `order` where the newest or oldest papers on
+    the topic are wanted."""
 
     topic: str
     filters: Filters = field(default_factory=Filters)
@@ -49,6 +50,7 @@ class Understanding:
     asked: Asked = "open"
     heard: tuple[str, ...] = ()
     library: LibraryIntent | None = None
+    order: Literal["newest", "oldest"] | None = None
 
 
 def understand(question: str) -> Understanding:
@@ -63,20 +65,35 @@ def understand(question: str) -> Understanding:
     metadata = metadata_intent(plain)
     # A title may hold anything, years and venues included; a question about a record has no filters.
     filters, heard, topic = (Filters(), (), window) if metadata else hear(window)
+    library = None if metadata else _of_library(window)
+    order, topic = (None, topic) if metadata or library else _by_date(topic)
     return Understanding(
         topic=_without_manner(topic) + (" " if plain[_WINDOW - 1 : _WINDOW] == " " else "") + plain[_WINDOW:],
         filters=filters,
         metadata=metadata,
         names=exact_names(topic),
-        several=_asks_for_several(window),
+        several=order is not None or _asks_for_several(window),
         asked=kind_of_answer(window),
         heard=heard,
-        library=None if metadata else _of_library(window),
+        library=library,
+        order=order,
     )
+
+
+def _by_date(topic: str) -> tuple[Literal["newest", "oldest"] | None, str]:
+    """Which papers on a topic are wanted by their date, and the topic without that."""
+    match = _DATED.search(topic)
+    if match is None:
+        return None, topic
+    rest = _WHEN_TOO.sub("", f"{topic[: match.start()]}{match['papers']}{topic[match.end() :]}")
+    return ("oldest" if match["old"] else "newest"), rest
 
 
 def _asks_for_several(question: str) -> bool:
     # Two sizes of one model ("BERT-base and BERT-large") are in one paper.
+    either = _EITHER.search(question)
+    if either and either["one"][:4].lower() != either["two"][:4].lower():
+        return True
     pair = _PAIR.search(question)
     if pair and pair["one"][:4].lower() != pair["two"][:4].lower() and _is_identifier(pair["one"], shouting=False):
         return True
@@ -107,7 +124,7 @@ def asks_of_full_text(question: str, *, unanswered: bool) -> bool:
 
 def _without_manner(topic: str) -> str:
     """The topic without HTML tags and without how the answer is to be told: no abstract says "in simple terms"."""
-    plain = " ".join(_MANNER.sub(" ", _TAG.sub(" ", topic)).split())
+    plain = " ".join(_IMPERATIVE.sub("", _MANNER.sub(" ", _TAG.sub(" ", topic)).strip()).split())
     return plain if text.content_words(plain) else topic
 
 
@@ -187,6 +204,7 @@ _PAPERS_WANTED = re.compile(
     |\b(?:anything|something|everything)\s(?:on|about)\b""",
     re.IGNORECASE | re.VERBOSE,
 )
+_IMPERATIVE = re.compile(r"^\W*(?:(?:can|could)\syou\s)?(?:summari[sz]e|outline|sketch)\s", re.IGNORECASE)
 _TAG = re.compile(r"<(script|style)\b[^>]*>.*?</\1\s*>|</?[a-z][^<>]*>", re.IGNORECASE)
 _MANNER = re.compile(
     r"""[,;]?\s*\b(?:like\si['’]?\s?a?m\s(?:five|5|a\s\w+)|eli5|in\s(?:very\s)?(?:simple|plain|layman['’]?s?)\s(?:terms|words|english)
@@ -200,6 +218,18 @@ _PAIR = re.compile(
     (?:(?:what\s)?about\s)?(?P<two>(?-i:[A-Z]|[a-z]+\d)[\w-]*)""",
     re.IGNORECASE | re.VERBOSE,
 )
+# "Which has more parameters, GPT-3 or LLaMA?"
+_EITHER = re.compile(
+    r"^\W*(?:which|what|who|is|does|do|did|are)\b.*[,:]\s(?:the\s)?(?P<one>(?-i:[A-Z])[\w-]*|[a-z]+\d\w*)\sor\s(?:the\s)?"
+    r"(?P<two>(?-i:[A-Z])[\w-]*|[a-z]+\d\w*)\W*$",
+    re.IGNORECASE,
+)
+_DATED = re.compile(
+    r"\b(?:the\s)?(?:(?:newest|latest|most\srecent)|(?P<old>oldest|earliest))\s(?:\w+\s)?(?P<papers>(?:papers?|works?|articles?|stud(?:y|ies)"
+    r"|publications?)\b)(?=\s(?:on|about|that|which|for|using|dealing|in|of|with|by)\b)",
+    re.IGNORECASE,
+)
+_WHEN_TOO = re.compile(r",?\sand\swhen\s(?:was|did|were)\s(?:it|they)\s[\w\s]{3,20}\W*$", re.IGNORECASE)
 _TWO_PAPERS = re.compile(r"\bpapers?\sand\sthe\s(?:[\w-]+\s){1,4}paper\b|\bboth\s(?:papers|works|methods)\b", re.I)
 _ONE_PAPER = re.compile(
     rf"""\b(?:in|by|of|from)\s(?:this|that|the)\s(?:paper|work|study|article)\b|\bthe\s(?:authors?|paper)\b

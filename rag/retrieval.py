@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from rag import text
 from rag.answers import Filters, Hit, Quote
-from rag.evidence import ScoredSentence, best_by_paper, score_sentences, stem_set
+from rag.evidence import ScoredSentence, best_by_paper, score_sentences, stem_set, subject
 from rag.fusion import Fused, fuse
 from rag.interfaces import CatalogReader, DenseIndex, Encoder, LexicalIndex, WordStatistics
+from rag.languages import language_of
 from rag.model_search import Expansion, Help, SearchModel
 from rag.naming import called, name_bonuses
 from rag.papers import Paper
 from rag.query_vectors import QueryVectors
 from rag.question_filters import described, merged
-from rag.questions import Understanding, exact_names, understand
+from rag.questions import Understanding, asks_for_papers, exact_names, understand
 from rag.rerank import blend, diversified, sentence_scores
 from rag.settings import RerankSettings, RetrievalSettings
 from rag.spelling import corrected, corrections, unknown_words
@@ -35,6 +36,11 @@ _TRUE_COSINES = 40
 _FEWEST, _POOL = 40, 3
 # Candidates that each exact name adds, and how many names are looked up.
 _BY_NAME, _NAMES = 10, 4
+
+_NOT_ENGLISH = (
+    "the question seems to be in {language}, and the built-in encoder reads English: ask in English, or set models that"
+    " know the language (`embedding` and `llm` in a settings file, with `gate: {{enabled: false}}`)"
+)
 
 
 class Lexicon(LexicalIndex, WordStatistics, Protocol):
@@ -63,7 +69,7 @@ class Retrieval:
 
 class Retriever:
     """Finds papers for questions in one open library. `reader` scores sentences, many a question; by default it is the
-    encoder itself.
+    encoder itself; `multilingual` says that the encoder may know other languages than English.
 
     Its only state is a memo of filter results, dropped when the catalog's generation moves. The indexes are
     reopened by whoever opened them. `model` helps where the settings ask for it. Where the encoder's model fails, the
@@ -82,6 +88,7 @@ class Retriever:
         rerank: RerankSettings | None = None,
         model: SearchModel | None = None,
         fall_back: bool = True,
+        multilingual: bool = False,
     ) -> None:
         self._catalog = catalog
         self._dense = dense
@@ -92,6 +99,7 @@ class Retriever:
         self._rerank = rerank or RerankSettings.model_validate({})
         self._model = model
         self._fall_back = fall_back
+        self._multilingual = multilingual
         self._allowed = _AllowedPassages(catalog)
 
     def retrieve(self, question: str, *, k: int, filters: Filters | None = None, stop: Stop | None = None) -> Retrieval:
@@ -115,7 +123,10 @@ class Retriever:
         else:
             more = help_.expansion(understanding.topic[:_LONGEST])
             found = self._candidates(understanding, more, k, only, vectors)
-            slips = self._slips(understanding.topic[:_LONGEST], found)
+            foreign = self._foreign(question)
+            slips = {} if foreign else self._slips(understanding.topic[:_LONGEST], found)
+            if foreign:
+                notes = (_NOT_ENGLISH.format(language=foreign),)
             if slips:
                 topic = corrected(understanding.topic, slips)
                 understanding = replace(understanding, topic=topic, names=exact_names(topic))
@@ -144,7 +155,8 @@ class Retriever:
         topic = understanding.topic[:_LONGEST]
         vectors = query_vectors.of(topic, more)
         dense = _best(self._dense.search(vector, width, only=only) for vector in vectors)
-        lexical = _best(self._lexical.search(query, width, only=only) for query in (topic, *more.queries))
+        asked = subject(topic) if asks_for_papers(topic) else topic
+        lexical = _best(self._lexical.search(query, width, only=only) for query in (asked, *more.queries))
         by_name = {
             key for name in understanding.names[:_NAMES] for key, _ in self._lexical.search(name, _BY_NAME, only=only)
         }
@@ -163,6 +175,13 @@ class Retriever:
         fewest = max(_FEWEST, _POOL * k)
         named = {_paper_of(key) for key in by_name}
         return {key: item for at, (key, item) in enumerate(best.items()) if at < fewest or key in named}
+
+    def _foreign(self, question: str) -> str | None:
+        """The language of a question that this library's papers are not in and that the built-in search cannot read."""
+        if self._multilingual:
+            return None
+        language = language_of(question)
+        return language if language and unknown_words(question[:_LONGEST], self._lexical) else None
 
     def _slips(self, topic: str, found: Mapping[str, Fused]) -> dict[str, str]:
         """Misspelt words of the topic, and what they were to be."""

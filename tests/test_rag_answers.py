@@ -227,6 +227,43 @@ def test_an_open_question_hears_a_second_paper_that_is_as_near(encoder):
     assert [numbers_in(item.text)[0] for item in far.sentences] == [1]
 
 
+@pytest.mark.parametrize(
+    ("question", "opening"),
+    [
+        ("BERT", "BERT pre-trains a Transformer encoder"),
+        ("What is SPLADE?", "SPLADE represents queries and documents as sparse vectors"),
+        ("<script>alert(1)</script> What is a random forest?", "A random forest is a collection of decision trees"),
+        ("How does knowledge distillation work?", "Knowledge distillation trains a small model"),
+        ("What is the idea behind HyDE?", "Hypothetical Document Embeddings (HyDE) is a method"),
+        ("How large is LLaMA?", "LLaMA is a family of language models with 7, 13, 33 and 65 billion"),
+        ("What are the limitations of LLaMA?", "Compared with Chinchilla and PaLM, LLaMA-65B lags on MMLU"),
+        ("What is the oldest paper on word vectors?", "From “Efficient Estimation of Word"),
+    ],
+)
+def test_an_answer_opens_with_what_was_asked(starter, question, opening):
+    assert starter.ask(question).text.startswith(opening)
+
+
+def test_papers_that_mention_a_name_are_all_listed(starter):
+    answer = starter.ask("Which papers mention MNIST?")
+    assert len(answer.sources) >= 5
+    assert all("MNIST" in sentence.text for sentence in answer.sentences)
+
+
+def test_what_is_compared_by_a_number_is_told_of_both(starter):
+    answer = starter.ask("Which model has more parameters, GPT-3 or LLaMA?").text
+    assert "175 billion parameters" in answer
+    assert "65 billion parameters" in answer
+
+
+def test_papers_by_date_are_told_with_their_dates(starter):
+    answer = starter.ask("What is the newest paper about language models?")
+    dates = [source.paper.date or "" for source in answer.sources]
+    assert dates == sorted(dates, reverse=True)
+    assert "(27 February 2023)" in answer.text
+    assert any("newest come first" in note for note in answer.notes)
+
+
 def test_no_sentence_is_said_twice(encoder):
     twin = Paper("twin", "Another Title", ALPHA.abstract)
     asked = request("Which papers propose fast image classifiers?", encoder, (ALPHA, twin, BETA))
@@ -372,6 +409,14 @@ MANY = [turn("Which papers classify images?", [ALPHA, BETA, GAMMA])]
         ("What does [2] say about depth?", MANY, "What does Slow but Sure say about depth?", ("beta",)),
         ("the last one", MANY, "Gamma Rays", ("gamma",)),
         ("the seventh one", MANY, "the seventh one", ()),
+        ("How many layers?", ONE, "How many layers?", ("alpha",)),
+        ("On which data?", MANY, "On which data?", ("alpha", "beta", "gamma")),
+        ("How many papers?", ONE, "How many papers?", ()),
+        ("When?", ONE, "When was AlphaNet published?", ("alpha",)),
+        ("who?", ONE, "Who wrote AlphaNet?", ("alpha",)),
+        ("How does it compare to BetaNet?", ONE, "How does AlphaNet compare to BetaNet?", ()),
+        ("which of the two is older?", MANY, "Which is the oldest paper?", ("alpha", "beta", "gamma")),
+        ("Which of them came out later?", MANY, "Which is the newest paper?", ("alpha", "beta", "gamma")),
         ("What was the first model to beat humans?", MANY, "What was the first model to beat humans?", ()),
         ("Is it possible to prune tokens?", ONE, "Is it possible to prune tokens?", ()),
         (
@@ -391,6 +436,26 @@ def test_others_leave_out_what_was_shown():
     condensed = by_rules("any others?", Filters(), MANY)
     assert condensed.question == "Which papers classify images?"
     assert condensed.filters.exclude == ("alpha", "beta", "gamma")
+
+
+def test_a_turn_that_was_no_question_about_papers_is_passed_over():
+    declined = Turn("hello", Answer("hello", "text", searched="hello", abstained="that is no question"))
+    condensed = by_rules("Does it need labels?", Filters(), [*ONE, declined])
+    assert (condensed.question, condensed.filters.only) == ("Does AlphaNet need labels?", ("alpha",))
+
+
+def test_after_an_abstention_about_one_paper_it_is_still_that_paper():
+    [asked] = [turn("How fast is AlphaNet?", [ALPHA], abstained="it gives no number")]
+    narrowed = Turn(asked.question, replace(asked.answer, filters=Filters(only=("alpha",))))
+    assert by_rules("who wrote it?", Filters(), [*ONE, narrowed]).filters.only == ("alpha",)
+
+
+def test_the_first_counts_the_papers_of_the_last_list_and_asks_again_what_was_asked_of_another():
+    history = [*MANY, turn("the second one: how many layers?", [BETA])]
+    condensed = by_rules("and the first?", Filters(), history)
+    assert condensed.filters.only == ("alpha",)
+    assert "how many layers" in condensed.question
+    assert "AlphaNet" in condensed.question
 
 
 def test_after_an_abstention_a_pronoun_means_the_topic():

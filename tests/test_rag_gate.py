@@ -5,10 +5,12 @@ import json
 import pytest
 
 from eval.bench.memory import memory_parts
+from rag import open_library
 from rag.encoder.static import StaticEncoder
 from rag.errors import LibraryError
 from rag.gate import Gate, GateModel
 from rag.gate_features import FEATURES, FeatureMaker
+from rag.gate_rules import lacks, names_unsaid
 from rag.papers import Paper
 from rag.questions import understand
 from rag.retrieval import Retriever
@@ -175,3 +177,54 @@ def test_a_refusal_does_not_name_the_words_of_a_question_for_the_record(judge):
     reason = judge("What is Top2Vec and who wrote it?", threshold=1.0).reason
     assert "record" in reason
     assert "“wrote”" not in reason
+
+
+# --- what is settled without the model ---
+
+SCALES = Paper("s1", "Scaling laws", "We train GPT-3 with 175 billion parameters on WMT 2014 for 12 days.")
+SILENT = Paper("s2", "Small talk", "Chatty models are said to be good company. We ask whether they are.")
+
+
+@pytest.mark.parametrize(
+    ("question", "unsaid"),
+    [
+        ("How many parameters does GPT-4 have?", ("GPT-4",)),
+        ("How many parameters does GPT-3 have?", ()),
+        ("What BLEU do LLMs reach on WMT14?", ()),
+        ("How do GPT-3 and LightGBM differ?", ("LightGBM",)),
+    ],
+)
+def test_a_coined_name_that_no_paper_says_is_known(question, unsaid):
+    assert names_unsaid(understand(question), [SCALES, SILENT]) == unsaid
+
+
+@pytest.mark.parametrize(
+    ("question", "paper", "lacking"),
+    [
+        ("How long did training take?", SCALES, None),
+        ("How long did training take?", SILENT, "gives no time for it"),
+        ("How many parameters does it have?", SILENT, "gives no number for it"),
+        ("How does it decide how many topics there are?", SILENT, None),
+        ("How long are the inputs that it reads?", SILENT, None),
+        ("What are its limitations?", SILENT, "tells no weakness of it"),
+        ("What are its limitations?", Paper("s3", "T", "It lags on long inputs."), None),
+    ],
+)
+def test_a_kind_of_thing_that_a_paper_does_not_hold_is_known(question, paper, lacking):
+    assert lacks(question, paper) == lacking
+
+
+def test_a_name_that_no_paper_says_is_abstained_on_however_near_the_rest_is(starter):
+    answer = starter.ask("How many parameters does GPT-4 have?")
+    assert "none of the papers found mentions “GPT-4”" in (answer.abstained or "")
+    assert answer.confidence is not None
+    assert answer.confidence < GateModel.read().threshold
+
+
+def test_a_paper_that_gives_no_time_does_not_answer_how_long(starter):
+    assert "gives no time for it" in (starter.ask("How long did training BERT take?").abstained or "")
+
+
+def test_a_gate_that_is_off_lets_all_of_this_pass(starter_folder):
+    with open_library(starter_folder, gate={"enabled": False}) as library:
+        assert not library.ask("How many parameters does GPT-4 have?").abstained

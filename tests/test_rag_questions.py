@@ -330,3 +330,55 @@ def test_a_hostile_question_takes_no_time(unit):
     for length in (180, 390, 10_000):
         understand((unit * 10_000)[:length])
     assert time.process_time() - start < 0.5
+
+
+@pytest.mark.parametrize(
+    ("question", "order", "topic"),
+    [
+        ("What is the newest paper about language models?", "newest", "What is paper about language models?"),
+        (
+            "What is the oldest paper on latent meaning, and when did it appear?",
+            "oldest",
+            "What is paper on latent meaning",
+        ),
+        ("Which are the most recent works on pruning?", "newest", "Which are works on pruning?"),
+        ("What was the first paper to use attention?", None, "What was the first paper to use attention?"),
+    ],
+)
+def test_papers_by_date_on_a_topic_are_heard(question, order, topic):
+    found = understand(question)
+    assert (found.order, found.topic, found.several) == (order, topic, order is not None)
+
+
+def test_the_newest_paper_of_all_is_a_question_about_the_library():
+    found = understand("Which is the newest paper?")
+    assert (found.order, found.library and found.library.wish) == (None, "newest")
+
+
+@pytest.mark.parametrize(
+    ("question", "several"),
+    [
+        ("Which model has more parameters, GPT-3 or LLaMA?", True),
+        ("Which scored higher, the Transformer or RNNsearch?", True),
+        ("Which is better, BERT-base or BERT-large?", False),
+        ("Is it trained on text, images or sound?", False),
+    ],
+)
+def test_one_or_the_other_by_name_asks_for_both(question, several):
+    assert understand(question).several is several
+
+
+@pytest.mark.parametrize(
+    ("question", "wish"),
+    [
+        ("Which model is best?", "vague"),
+        ("What is the most accurate method?", "vague"),
+        ("Which model is best at translation?", None),
+        ("How do I install Faiss?", None),
+        ("How do I add more papers?", "tool"),
+        ("How can I delete a file from the library?", "tool"),
+    ],
+)
+def test_the_best_of_all_is_no_question_without_saying_at_what(question, wish):
+    found = understand(question).library
+    assert (found.wish if found else None) == wish

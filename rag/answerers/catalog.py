@@ -28,6 +28,7 @@ _DECLINED = {
     "tool": "that asks about the program, not about the papers, and “citewise --help” answers it",
     "instruction": "that is an instruction, not a question about the papers",
     "advice": "no abstract says which paper is the one to read",
+    "vague": "the question does not say at what, so name a task, a data set or a measure",
     "nothing": "the question names no subject to search for",
 }
 _HINT = "; ask about a topic, a method, or a paper by its name"
@@ -64,7 +65,7 @@ class CatalogAnswerer:
         intent = request.understanding.library
         if intent is None or intent.declined:
             said = _DECLINED[intent.wish if intent else "nothing"]
-            yield Draft(abstained=said + _HINT, hits=())
+            yield Draft(abstained=said + ("" if intent and intent.wish == "vague" else _HINT), hits=())
             return
         total = self._shelf.count_titles(filters=request.filters)
         if not total:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rag import text
 from rag.answerers.base import Draft, Request
+from rag.answerers.metadata import spelled_date
 from rag.answerers.polish import Polished, opening, paper_name, polish
 from rag.answerers.selection import Chooser, Taste, by_paper
 from rag.answers import Delta, Quote
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 _COUNTED = re.compile(r"\bhow many (?:[\w-]+ )?(?:papers|works|articles|studies|publications)\b", re.IGNORECASE)
 # Between two names, in a normalised question.
-_JOINED = re.compile(r"\s(?:(?:and|or|vs|versus)\s)?(?:(?:what|how|about|of|the|by|in)\s)*")
+_JOINED = re.compile(
+    r"\s(?:(?:(?:is|are|do|does|compares?|compared|differs?|different|better|worse|faster|slower)\s)*"
+    r"(?:and|or|vs|versus|with|to|from|than)\s)?(?:(?:what|how|about|of|the|by|in)\s)*"
+)
 _NO_COUNT = "Papers are found by how near they are to the topic: these are the nearest, not a count."
 
 
@@ -41,13 +45,15 @@ class ExtractiveAnswerer:
             yield Delta((item.lead if place else "") + bracketed(item.text))
         reason = None if sentences else "none of the abstracts found has a sentence that answers this"
         notes = (_NO_COUNT,) if sentences and _COUNTED.search(request.question) else ()
+        if sentences and request.understanding.order:
+            notes = (*notes, f"Of the papers nearest to the topic, the {request.understanding.order} come first.")
         yield Draft(sentences, reason, notes=notes)
 
     def _sentences(self, request: Request) -> Iterator[DraftSentence]:
         number = {hit.paper.id: place for place, hit in enumerate(request.hits, start=1)}
         papers = {hit.paper.id: hit.paper for hit in request.hits}
         several = request.understanding.several or bool(_conjoined(request))
-        listed = several and asks_for_papers(request.question)
+        listed = several and (asks_for_papers(request.question) or request.understanding.order is not None)
         chooser = Chooser(request, self._taste)
         for order, chosen in enumerate(self._chosen(request, chooser)):
             paper = papers[chosen[0].paper_id]
@@ -56,7 +62,8 @@ class ExtractiveAnswerer:
             for place, (item, told) in enumerate(
                 _readable(chosen, request.sentences, paper, answer_first=chooser.answer_first)
             ):
-                named = _introduced(opening(told), paper, always=apart, listed=listed) if place == 0 else told
+                called = _called(paper, dated=request.understanding.order is not None)
+                named = _introduced(opening(told), paper, called, always=apart, listed=listed) if place == 0 else told
                 marked = append_marker(named, number[paper.id])
                 yield DraftSentence(marked, lead, Quote(item.text, item.start, item.end))
                 lead = " "
@@ -106,20 +113,28 @@ class ExtractiveAnswerer:
     def _one_each(
         self, chooser: Chooser, ranked: Sequence[list[ScoredSentence]], request: Request
     ) -> Iterator[list[ScoredSentence]]:
-        given = 0
-        share = self._taste.ranking_share
-        for group, (relevance, ranking) in zip(ranked, chooser.fit(ranked), strict=True):
-            if (1 - share) * relevance + share * ranking < self._taste.other_paper:
-                continue
+        most = self._most if asks_for_papers(request.question) else min(self._most, self._taste.most_papers)
+        given: list[list[ScoredSentence]] = []
+        for group in self._fitting(chooser, ranked, request):
             chooser.weigh(group)
             item = self._of_paper(chooser, group, request)
-            if item is None:
-                continue
-            chooser.take(item)
-            yield [item]
-            given += 1
-            if given >= min(self._most, self._taste.most_papers):
-                return
+            if item is not None and len(given) < most:
+                chooser.take(item)
+                given.append([item])
+        yield from _by_date(given, request) if request.understanding.order else given
+
+    def _fitting(
+        self, chooser: Chooser, ranked: Sequence[list[ScoredSentence]], request: Request
+    ) -> Iterator[list[ScoredSentence]]:
+        """The papers good enough for a list; where papers on something by name are wanted, also all that say it."""
+        share = self._taste.ranking_share
+        names = request.understanding.names if asks_for_papers(request.question) else ()
+        for group, (relevance, ranking) in zip(ranked, chooser.fit(ranked), strict=True):
+            saying = [item for item in group if any(name in item.text for name in names)]
+            if saying:
+                yield saying
+            elif (1 - share) * relevance + share * ranking >= self._taste.other_paper:
+                yield group
 
     def _of_paper(self, chooser: Chooser, group: Sequence[ScoredSentence], request: Request) -> ScoredSentence | None:
         """The sentence that tells best what a paper has to do with the question, one that stands alone if there is."""
@@ -127,6 +142,15 @@ class ExtractiveAnswerer:
         chooser.weigh(group)
         alone = [item for item in group if not polish(item.text, paper).dependent]
         return chooser.one_of(alone or group)
+
+
+def _by_date(groups: Sequence[list[ScoredSentence]], request: Request) -> list[list[ScoredSentence]]:
+    """Sentences by paper in the order of time that was asked for, undated papers last."""
+    days = {hit.paper.id: hit.paper.date or str(hit.paper.year or "") for hit in request.hits}
+    dated = [group for group in groups if days[group[0].paper_id][:1].isdigit()]
+    undated = [group for group in groups if not days[group[0].paper_id][:1].isdigit()]
+    newest = request.understanding.order == "newest"
+    return [*sorted(dated, key=lambda group: days[group[0].paper_id], reverse=newest), *undated]
 
 
 def _paper_of(group: Sequence[ScoredSentence], request: Request) -> Paper:
@@ -200,13 +224,17 @@ def _chained(order: Sequence[ScoredSentence], polished: dict[int, Polished]) -> 
     return any(polished[item.ordinal].dependent and item.ordinal - 1 in ordinals for item in order)
 
 
-def _introduced(sentence: str, paper: Paper, *, always: bool, listed: bool) -> str:
+def _called(paper: Paper, *, dated: bool) -> str:
+    day = spelled_date(paper.date) if paper.date else str(paper.year or "undated")
+    return ("one paper" if paper.untitled else f"“{paper.title}”") + (f" ({day})" if dated else "")
+
+
+def _introduced(sentence: str, paper: Paper, called: str, *, always: bool, listed: bool) -> str:
     """The sentence with its paper named: where it tells of "the authors", and `always` in an answer from several;
     `listed` with its title, where papers are what was asked for."""
     name = paper_name(paper)
     if not listed and ((name and name.lower() in sentence.lower()) or (paper.untitled and not always)):
         return sentence
-    called = f"“{paper.title}”" if not paper.untitled else "one paper"
     if sentence.startswith(("The authors ", "The authors’ ")):
         return f"In {called}, the{sentence[3:]}"
     return f"From {called}: {sentence}" if always else sentence

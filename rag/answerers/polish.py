@@ -90,6 +90,8 @@ _DANGLING_OBJECT = re.compile(
     r"^The (?:paper|authors|study|work) (?:\w+ ){0,2}?(?:fill|address|tackl|overc[ao]m|bridg|solv|resolv|mitigat"
     r"|alleviat|remed|answer|close)\w* (?:this|that|these|those|such)\b"
 )
+# "The effect also appears in …": there was a first place.
+_ALSO = re.compile(r"^(?:The|This|A|An) (?!authors|paper)\w+ also\b")
 _ADVERB = re.compile(
     r"^(The authors|The paper) (?:then|also|further|furthermore|additionally|finally|subsequently|next) "
 )
@@ -195,7 +197,7 @@ def _resolve_subject(sentence: str, paper: Paper) -> str:
 def _depends(sentence: str) -> bool:
     if _EXPLETIVE.match(sentence):
         return False
-    return any(pattern.match(sentence) for pattern in (_IT, _DANGLING_INSIDE, _DANGLING_OBJECT))
+    return any(pattern.match(sentence) for pattern in (_IT, _DANGLING_INSIDE, _DANGLING_OBJECT, _ALSO))
 
 
 def _is_name(head: str) -> bool:

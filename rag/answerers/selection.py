@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag import text
-from rag.answerers.sentence_model import SentenceModel, defines, kind_of, shipped_model, signs, thing_of
+from rag.answerers.definitions import definition_in, thing_of
+from rag.answerers.polish import paper_name
+from rag.answerers.sentence_model import SentenceModel, kind_of, shipped_model, signs
 from rag.evidence import stem_set
+from rag.kinds import asks_limits, tells_limits, tells_of_another
+from rag.questions import asks_for_papers
 
 if TYPE_CHECKING:
     from rag.answerers.base import Request
     from rag.evidence import ScoredSentence
 
-_DEFINES = 0.9
-"""The likelihood of a sentence that says what a thing is, where that was asked: a rule, since few cases teach it."""
+_DEFINES = 0.95
+"""The likelihood of the sentence that says what a thing is, where that was asked: a rule, since few cases teach it."""
+
+_LIMITS = 0.85
+"""The same of a sentence that tells a weakness, where weaknesses were asked for."""
+_ANOTHERS = 0.5
+"""What is left of a sentence's likelihood when its number is of a thing that the question does not name."""
+_FEW = 2
+"""Further words that a question which compares things may have and still be about what they are."""
+_MORE = re.compile(
+    r"\b(?:more|higher|lower|fewer|larger|smaller|greater|less)\s(?P<what>[A-Za-z][\w-]+)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +56,7 @@ class Taste:
     other_paper: float = 0.62
     ranking_share: float = 0.3
     relevance: float = 0.3
-    contribution: float = 0.2
+    contribution: float = 0.4
     runner_up: float = 0.85
     most_papers: int = 4
     most_sentences: int = 4
@@ -58,13 +73,20 @@ class Chooser:
         self._taste = taste
         self._model = model or shipped_model()
         topic = request.understanding.topic or request.question
-        # "Papers on X with code" asks for papers on X: where the code is was taken for a filter.
-        self._kind = kind_of(topic if request.understanding.heard else request.question, request.understanding)
+        self._kind = kind_of(topic, request.understanding)
+        more = _MORE.search(topic) if request.understanding.several else None
+        if more and not asks_for_papers(topic):  # "which has more parameters" asks for the number of both
+            self._kind, topic = "number", f"How many {more['what']} has {topic}"
         self._topic = topic
-        self._stems = frozenset(text.stems(topic))
-        self._thing = frozenset(text.stems(thing_of(request.question)))
+        self._asked = stem_set(topic)
+        self._stems = frozenset(text.stems(request.understanding.topic or request.question))
+        self._thing = stem_set(thing_of(topic) or thing_of(request.question))
         self._titles = {hit.paper.id: hit.paper.title for hit in request.hits}
         self._scores = {hit.paper.id: hit.score for hit in request.hits}
+        self._names = {hit.paper.id: stem_set(paper_name(hit.paper) or "") for hit in request.hits}
+        self._limits = asks_limits(topic)
+        named = stem_set(" ".join(request.understanding.names)).union(*self._names.values())
+        self._only_names = self._kind == "definition" or len(self._stems - named) <= _FEW
         self._contributes: dict[tuple[str, int], bool] = {}
         self._likely: dict[tuple[str, int], float] = {}
         self._taken: list[ScoredSentence] = []
@@ -73,23 +95,32 @@ class Chooser:
     def weigh(self, group: Sequence[ScoredSentence], *, thing: str | None = None) -> None:
         """Learn the likelihoods of one paper's sentences, given in order; `thing` is what it is asked to define, where
         the question asks for more than one."""
-        wanted = self._thing if thing is None else frozenset(text.stems(thing))
+        wanted = self._thing if thing is None else stem_set(thing) if self._only_names else frozenset[str]()
         found = signs(self._kind, self._topic, self._titles[group[0].paper_id], group)
-        for item, its_signs in zip(group, found, strict=True):
-            likely = self._model.probability(its_signs)
-            likely *= 0.5 if len(text.words(item.text)) < 5 else 1.0
-            likely *= 0.3 if item.text.rstrip().endswith("?") else 1.0
-            if self._kind == "definition" and defines(item.text, wanted):
-                likely = max(likely, _DEFINES)
-            if its_signs["announcement"]:  # a matter of course that no case teaches: wanted when asked for, else not
-                likely = max(likely, 0.9) if self._kind == "code" else 0.1 * likely
-            self._likely[item.paper_id, item.ordinal] = likely
-            self._contributes[item.paper_id, item.ordinal] = bool(its_signs["contribution"])
+        texts = [item.text for item in group]
+        definition, gist = definition_in(texts, wanted), definition_in(texts, self._names[group[0].paper_id])
+        for place, (item, its_signs) in enumerate(zip(group, found, strict=True)):
+            likely = self._by_rules(item, its_signs)
+            self._likely[item.paper_id, item.ordinal] = max(likely, _DEFINES) if place == definition else likely
+            self._contributes[item.paper_id, item.ordinal] = bool(its_signs["contribution"]) or place == gist
+
+    def _by_rules(self, item: ScoredSentence, its_signs: Mapping[str, float]) -> float:
+        """The model's likelihood, after matters of course that no case teaches."""
+        sentence, likely = item.text, self._model.probability(its_signs)
+        likely *= 0.5 if len(text.words(sentence)) < 5 else 1.0
+        likely *= 0.3 if sentence.rstrip().endswith("?") else 1.0
+        if its_signs["announcement"] and not its_signs["number_asked"]:  # wanted when asked for, else not
+            likely = max(likely, 0.9) if self._kind == "code" else 0.1 * likely
+        if self._kind == "number" and tells_of_another(sentence, self._asked | stem_set(self._titles[item.paper_id])):
+            likely *= _ANOTHERS
+        if self._limits:
+            likely = max(likely, _LIMITS) if tells_limits(sentence) else likely * (1 - _LIMITS)
+        return likely
 
     @property
     def answer_first(self) -> bool:
         """Whether the sentence that answers should open the answer; else the abstract's own order reads better."""
-        return self._kind in {"number", "result", "code", "reason"}
+        return self._limits or self._kind in {"number", "result", "code", "reason"}
 
     @property
     def open_ended(self) -> bool:

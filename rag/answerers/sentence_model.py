@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag import text
+from rag.answerers.definitions import asks_definition
 from rag.kinds import asked_for, holds, number_near
 
 if TYPE_CHECKING:
@@ -52,17 +53,6 @@ _OWN = re.compile(r"\b(?:we|our|ours|us)\b", re.I)
 _ANNOUNCEMENT = re.compile(
     r"\b(?:code|models?|implementation|datasets?|data|project page|demo|checkpoints?|weights|software|package)\b[^.]*"
     r"\b(?:available|released?|found|open-?sourced?|at http|public)\b|https?://",
-    re.I,
-)
-_DEFINITION = re.compile(
-    r"^\W*(?:what(?:'s| is| are| was| were)|who is|define|explain|describe|tell me about) (?:(?:a|an|the) )?"
-    r"(?P<thing>[\w\-.()']+(?: (?!and\b)[\w\-.()']+){0,2})\W*(?:and\b.*)?$",
-    re.I,
-)
-_IS_SOMETHING = re.compile(
-    r"\b(?:is|are|was|were|means?|refers? to|denotes?|consists?|describes?|defines?|drops?|trains?|learns?|uses?|ranks?"
-    r"|finds?|turns?|maps?|makes?|lets?|joins?|adds?|treats?|replaces?|predicts?|randomly"
-    r"|\w+(?:i[sz]es|ifies))\b",
     re.I,
 )
 _ASKS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -136,25 +126,9 @@ def kind_of(question: str, understanding: Understanding) -> str:
     """What kind of sentence answers a question: number, reason, code, result, method, definition, or open."""
     if understanding.asked == "number":
         return "number"
-    if _DEFINITION.search(question):
+    if asks_definition(question):
         return "definition"
     return next((kind for kind, pattern in _ASKS if pattern.search(question)), "open")
-
-
-def thing_of(question: str) -> str:
-    """What a question asks to be defined ("dropout" in "What is dropout and why does it help?"), or nothing."""
-    match = _DEFINITION.search(question)
-    return match["thing"] if match else ""
-
-
-def defines(sentence: str, stems: frozenset[str]) -> bool:
-    """Whether a sentence says what the thing with these stems is: it names all of it before saying that it is
-    something, or it is the one that presents it."""
-    match = _IS_SOMETHING.search(sentence)
-    named = frozenset(text.stems(sentence[: match.start()])) if match else frozenset[str]()
-    if stems and stems <= named:
-        return True
-    return bool(_CONTRIBUTION.search(sentence)) and bool(stems) and stems <= frozenset(text.stems(sentence))
 
 
 def is_announcement(sentence: str) -> bool:
