@@ -136,9 +136,15 @@ def test_a_port_that_is_taken_is_one_line_that_says_what_to_do(url: str, starter
         serve(library, port=taken)
 
 
+def heeds_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_the_command_says_where_the_page_is_and_nothing_of_public_links_and_ends_with_ctrl_c(starter_copy: Path):
     command = [sys.executable, "-m", "ui", "--no-browser", "--port", "0", "--mcp", "--library", str(starter_copy)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+    # What runs in the background of a script ignores Ctrl-C, and so would all that it starts.
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "preexec_fn": heeds_ctrl_c}
+    with subprocess.Popen(command, **options) as running:
         assert running.stdout is not None
         lines = [running.stdout.readline() for _ in range(2)]
         page = re.search(r"http://127\.0\.0\.1:\d+", lines[0])

@@ -53,12 +53,12 @@ def chat(
         if library.settings.chat.json_logs:
             log_as_json(sys.stderr)
         page = serve(library, port=chosen, browser=browser, mcp=mcp, doors=doors)
-        click.echo(f"Citewise is open at {page.local_url} (Ctrl-C stops it).")
-        if mcp:
-            click.echo(f"MCP tools for agents: {page.local_url.rstrip('/')}/mcp")
-        if page.metrics:
-            click.echo(f"Metrics for Prometheus: {page.metrics.url}")
         try:
+            click.echo(f"Citewise is open at {page.local_url} (Ctrl-C stops it).")
+            if mcp:
+                click.echo(f"MCP tools for agents: {page.local_url.rstrip('/')}/mcp")
+            if page.metrics:
+                click.echo(f"Metrics for Prometheus: {page.metrics.url}")
             while doors.open:  # not Event.wait: on Windows, Ctrl-C would not end it
                 time.sleep(0.1)
             click.echo("Closing.")
