@@ -76,9 +76,12 @@ class Viewer:
         if not words:
             return np.zeros((len(terms), 0), dtype=np.float32)
         near = np.maximum(self._vectors([term.word for term in terms]) @ self._vectors(words).T, 0.0)
+        begun: dict[str, list[int]] = {}
+        for column, word in enumerate(words):
+            begun.setdefault(word[:2], []).append(column)
         for row, term in enumerate(terms):
-            for column, word in enumerate(words):
-                if word[:2] == term.word[:2] and letters_alike(term.word, word):
+            for column in begun.get(term.word[:2], ()):
+                if letters_alike(term.word, words[column]):
                     near[row, column] = max(near[row, column], _ALIKE)
         return near
 

@@ -16,8 +16,10 @@ from rag.text import Span, sentences
 # Cyrillic and Greek letters that look like Latin ones: the lower-case part of Unicode's confusables that is in use.
 _LOOKALIKES = str.maketrans("аеорсухіјѕһԁԛԝкмтвнгαοερνικτυχ", "aeopcyxijshdqwkmtbhraoepviktux")
 _UNSEEN = frozenset({"Cf", "Cc", "Co", "Cs"})
+_DIGIT = re.compile(r"\d")
 _LEET = re.compile(r"\b(?=\w*[a-z])(?=\w*\d)\w{4,}\b")
 _DIGITS_FOR_LETTERS = str.maketrans("013457", "oieast")
+_NOT_PLAIN, _NOT_ASCII = re.compile(r"[^ -~]+"), re.compile(r"[^\x00-\x7f]+")
 _SPELLED_OUT = re.compile(r"\b(?:\w[ ._\-*]){4,}\w\b")
 _QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”|‘[^’]*’|«[^»]*»|`[^`]*`|(?<!\w)'[^']*'(?!\w)")
 
@@ -214,11 +216,21 @@ def visible(text: str) -> str:
     """The text without characters that cannot be seen (zero width, direction marks, tags); white space stays."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(char for char in text if char.isspace() or unicodedata.category(char) not in _UNSEEN)
+    return _NOT_PLAIN.sub(_seen, text)
+
+
+def _seen(match: re.Match[str]) -> str:
+    return "".join(char for char in match.group() if char.isspace() or unicodedata.category(char) not in _UNSEEN)
 
 
 def _stands_anywhere(told: str) -> bool:
-    return any(pattern.search(told) for needles, pattern in _ANYWHERE if any(needle in told for needle in needles))
+    for needles, pattern in _ANYWHERE:
+        for needle in needles:
+            if needle in told:
+                if pattern.search(told):
+                    return True
+                break
+    return False
 
 
 def _clauses(told: str) -> list[str]:
@@ -237,11 +249,17 @@ def _unleet(match: re.Match[str]) -> str:
     return word.translate(_DIGITS_FOR_LETTERS) if sum(map(str.isalpha, word)) > len(word) / 2 else word
 
 
+def _without_marks(match: re.Match[str]) -> str:
+    return "".join(char for char in match.group() if not unicodedata.combining(char))
+
+
 def _skeleton(text: str) -> str:
     """The letters that a reader sees: lower case, look-alikes and spelled-out words made plain."""
     plain = visible(text).casefold()
     if not plain.isascii():
         folded = unicodedata.normalize("NFKC", plain).translate(_LOOKALIKES)
-        plain = "".join(char for char in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(char))
-    plain = " ".join(_LEET.sub(_unleet, plain.replace("’", "'")).split())
+        plain = _NOT_ASCII.sub(_without_marks, unicodedata.normalize("NFKD", folded))
+    if _DIGIT.search(plain):
+        plain = _LEET.sub(_unleet, plain)
+    plain = " ".join(plain.replace("’", "'").split())
     return _SPELLED_OUT.sub(lambda match: re.sub(r"[ ._\-*]", "", match.group()), plain)

@@ -32,8 +32,8 @@ def agreement(claim: str, evidence: str, *, whole: str = "") -> float:
     `whole` is the title and abstract that the evidence is a part of: a name may be said elsewhere in it.
     """
     whole = whole or evidence
-    said, found, around = read(claim), read(evidence), read(whole)
-    factor = numbers_agree(said.numbers, found.numbers, around.numbers) * names_agree(said.names, whole)
+    said, found = read(claim), read(evidence)
+    factor = numbers_agree(said.numbers, found.numbers, _numbers(whole)) * names_agree(said.names, whole)
     if (
         polarity_differs(said.polarity, found.polarity)
         or direction_differs(said.directions, found.directions)
@@ -47,8 +47,13 @@ def agreement(claim: str, evidence: str, *, whole: str = "") -> float:
 def read(sentence: str) -> Statement:
     """Everything the checks need of a text, in one go."""
     return Statement(
-        numbers=tuple(read_numbers(sentence)),
+        numbers=_numbers(sentence),
         names=frozenset(read_names(sentence)),
         polarity=read_polarity(sentence),
         directions=tuple(read_directions(sentence)),
     )
+
+
+@lru_cache(maxsize=4096)
+def _numbers(text: str) -> tuple[Number, ...]:
+    return tuple(read_numbers(text))

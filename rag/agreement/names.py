@@ -18,13 +18,19 @@ def read_names(sentence: str) -> Iterator[str]:
     """Words that look like names: capitals inside, digits among letters, a capital where no sentence starts."""
     for match in _NAME.finditer(sentence):
         word = match.group()
-        if len(word) < 2 or not any(char.isalpha() for char in word):
+        if (word.islower() and word.isalpha()) or len(word) < 2 or not any(char.isalpha() for char in word):
             continue
         inner = any(char.isupper() or char.isdigit() for char in word[1:]) and not word[0].isdigit()
-        starts = not sentence[: match.start()].rstrip(" \"'“‘([") or sentence[: match.start()].rstrip()[-1:] in ".!?:"
-        capital = word[0].isupper() and not starts and word.lower() not in text.STOP_WORDS
-        if inner or capital:
+        if inner or (
+            word[0].isupper() and not _starts(sentence, match.start()) and word.lower() not in text.STOP_WORDS
+        ):
             yield word
+
+
+def _starts(sentence: str, place: int) -> bool:
+    """Whether a sentence begins at a place, or a part of it after a colon."""
+    before = sentence[:place].rstrip()
+    return not before.rstrip(" \"'“‘([") or before[-1:] in ".!?:"
 
 
 def names_agree(names: Collection[str], whole: str) -> float:

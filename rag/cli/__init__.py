@@ -54,6 +54,8 @@ def run(arguments: list[str]) -> int:
 
     Tracebacks are shown only with --debug; otherwise every error is one line on standard error.
     """
+    # Small matrix products are slower on several threads, by far where many ask at once; numpy is not imported yet.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     debug = "--debug" in arguments
     try:
         outcome = group.main(placed([item for item in arguments if item != "--debug"]), standalone_mode=False)
