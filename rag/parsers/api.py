@@ -11,6 +11,7 @@ from rag.parsers.base import Format, Item, Notice
 from rag.parsers.detect import detect
 from rag.parsers.fields import FIELDS
 from rag.parsers.formats import TABLE
+from rag.parsers.pieces import Piece, Read, cut, told
 from rag.parsers.reading import Source
 
 FORMATS: dict[str, str] = {name: entry.description for name, entry in TABLE.items()}
@@ -32,12 +33,16 @@ class Parse:
         self._detected = detected
 
     def __iter__(self) -> Iterator[Item]:
-        if self._detected:
-            yield Notice(self.path, 1, f"format detected: {self.format}")
-        for item in self._chosen.read(self._source, self._columns):
-            yield from self._source.drain()
-            yield item
-        yield from self._source.drain()
+        yield from self._notices()
+        yield from told(self._source, self._chosen.read(self._source, self._columns))
+
+    def pieces(self) -> Iterator[Piece]:
+        """The input in pieces that any process can read, and that together give what iterating gives; one at least."""
+        yield Read(self._notices())
+        yield from cut(self._source, self._chosen, self._columns)
+
+    def _notices(self) -> tuple[Notice, ...]:
+        return (Notice(self.path, 1, f"format detected: {self.format}"),) if self._detected else ()
 
     @property
     def path(self) -> str:

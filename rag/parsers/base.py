@@ -10,7 +10,9 @@ from rag.papers import Record, Reject
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from rag.parsers.reading import Source
+    from rag.parsers.reading import LineSource, Source
+
+    LineReader = Callable[[LineSource, Mapping[str, str | int]], Iterator[Record | Reject]]
 
 MAX_RECORD = 8 * 1024 * 1024
 """Characters of one line or record; what is longer is rejected without being held."""
@@ -40,3 +42,5 @@ class Format:
     read: Callable[[Source, Mapping[str, str | int]], Iterator[Record | Reject]]
     check: Callable[[Source, Mapping[str, str | int]], None] | None = None
     """Raises InputError before anything is read, for what the whole input lacks (such as a title column)."""
+    read_lines: LineReader | None = None
+    """The same as `read`, for any lines of an input; only of formats in which each line says all by itself."""

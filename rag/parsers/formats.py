@@ -20,11 +20,11 @@ TABLE: dict[str, Format] = {
         Format("listing-blocks", "a listing of titles and abstracts with blank lines between", read_blocks),
         Format("listing-pairs", "a listing of title and abstract lines in turn", read_pairs),
         Format("abstract-lines", "one abstract a line, without titles", read_abstracts),
-        Format("jsonl", "JSON Lines: one object a line", read_json_lines),
+        Format("jsonl", "JSON Lines: one object a line", read_json_lines, read_lines=read_json_lines),
         Format(
             "json", "a JSON list of objects, or an object that holds one (OpenReview, Semantic Scholar, …)", read_json
         ),
-        Format("arxiv", "the arXiv metadata snapshot (JSON Lines)", read_json_lines),
+        Format("arxiv", "the arXiv metadata snapshot (JSON Lines)", read_json_lines, read_lines=read_json_lines),
         Format("atom", "an Atom feed of the arXiv API", read_atom),
         Format("bibtex", "BibTeX (Zotero, Semantic Scholar, ACL Anthology, …)", read_bibtex),
         Format("ris", "RIS (Zotero, EndNote, publishers)", read_ris),

@@ -9,13 +9,13 @@ from typing import Any, cast
 from rag.papers import Record, Reject, SourceRef
 from rag.parsers.fields import assign, declared
 from rag.parsers.json_stream import stream_objects
-from rag.parsers.reading import Source
+from rag.parsers.reading import LineSource, Source
 from rag.parsers.records import build
 
 Columns = Mapping[str, str | int]
 
 
-def read_json_lines(source: Source, columns: Columns) -> Iterator[Record | Reject]:
+def read_json_lines(source: LineSource, columns: Columns) -> Iterator[Record | Reject]:
     """One JSON object a line; lines that are no JSON object are rejected one by one."""
     mapper = _Mapper(source, columns)
     for number, text in source.lines():
@@ -40,7 +40,7 @@ def read_json(source: Source, columns: Columns) -> Iterator[Record | Reject]:
 class _Mapper:
     """From an input's keys to our fields, as recognised or as declared."""
 
-    def __init__(self, source: Source, columns: Columns) -> None:
+    def __init__(self, source: LineSource, columns: Columns) -> None:
         self._source = source
         self._declared = declared(columns)
 

@@ -8,7 +8,7 @@ import io
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Protocol
 
 from rag.errors import InputError
 from rag.papers import Reject
@@ -39,6 +39,24 @@ class Line(NamedTuple):
 
     number: int
     text: str
+
+
+class LineSource(Protocol):
+    """Numbered lines of one input; see `Source`."""
+
+    name: str
+
+    def lines(self) -> Iterator[Line]:
+        """Each line, in order."""
+        ...
+
+    def reject(self, line: int, reason: str) -> Reject:
+        """A Reject of this input."""
+        ...
+
+    def drain(self) -> list[Notice | Reject]:
+        """What reading had to say since the last call."""
+        ...
 
 
 class Source:
@@ -85,6 +103,17 @@ class Source:
         """The first 64 KiB as text, for detection; the last line of it may be cut."""
         text = self._sample.decode(self._encoding or "utf-8", "replace")
         return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+    def content(self, most: int) -> bytes | None:
+        """The input as it is, packed where it is packed; None for one of more bytes, or that cannot be read at once."""
+        if self.bytes_total is None or self.bytes_total > most:
+            return None
+        try:
+            with self._opener() as self._raw:
+                content = self._raw.read(most + 1)
+        except OSError:
+            return None
+        return content if len(content) <= most else None
 
     def notice(self, line: int, message: str) -> None:
         """Say something once an input."""
