@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rag.exporting import Exported
     from rag.indexing import Indexes
     from rag.ingest import Ingester, IngestReport, Progress
+    from rag.ingest_inputs import Workers
     from rag.llm import ChatModel
     from rag.model_search import SearchModel
     from rag.pipeline import Pipeline
@@ -317,10 +318,16 @@ class _LazyModel:
 def open_ingester(folder: Path, settings: Settings, tell: Tell | None = None) -> Ingester:
     """A writer of a library, which is made when it is the first; the only one unless the catalog is in a database.
 
-    `tell` as for `writing_encoder`.
+    `tell` as for `writing_encoder`. It reads and embeds where `settings.ingest` says.
     """
     catalog, manifest = _begun(folder, settings)
-    return _ingester(folder, settings, writing_encoder(folder, settings, manifest=manifest, tell=tell), catalog)
+    encoder = writing_encoder(folder, settings, manifest=manifest, tell=tell)
+    if settings.ingest.engine == "process":
+        return _ingester(folder, settings, encoder, catalog)
+    from rag.ray_ingest import distributed
+
+    encoder, workers = distributed(settings.ingest, encoder)
+    return _ingester(folder, settings, encoder, catalog, workers)
 
 
 def _begun(folder: Path, settings: Settings) -> tuple[Catalog | None, Manifest | None]:
@@ -334,19 +341,22 @@ def _begun(folder: Path, settings: Settings) -> tuple[Catalog | None, Manifest |
     return catalog, shared.read(catalog.database)
 
 
-def _ingester(folder: Path, settings: Settings, encoder: Encoder, catalog: Catalog | None) -> Ingester:
+def _ingester(
+    folder: Path, settings: Settings, encoder: Encoder, catalog: Catalog | None, workers: Workers | None = None
+) -> Ingester:
     from rag.ingest import Ingester
 
     if catalog:
         from rag.replica import ReplicaIngester
 
-        return ReplicaIngester(_replica(folder, settings, catalog, encoder))
+        return ReplicaIngester(_replica(folder, settings, catalog, encoder), workers=workers)
     return Ingester(
         folder,
         encoder=encoder,
         chunking=settings.chunking,
         open_indexes=_opener(folder, settings),
         dense=settings.dense.kind,
+        workers=workers,
     )
 
 

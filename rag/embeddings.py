@@ -76,6 +76,9 @@ class StaticTextEncoder:
         self._loading = threading.Lock()
         self._loaded: tuple[ContextEncoder | None] | None = None
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return StaticTextEncoder, (self._static, self.name, self._folder)
+
     def encode(self, texts: Sequence[str], *, side: Side = "passage") -> Vectors:
         """Unit vectors, float32 (len(texts), dimension); zero for a text without known words."""
         vectors = self._static.encode(texts, side=side)

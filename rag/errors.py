@@ -6,6 +6,7 @@ CitewiseError                     exit 1: something failed
 │   │   └── NothingRead           exit 1: an ingest of which no input could be read
 │   ├── SettingsError             a settings file or value that is wrong
 │   └── MissingExtra              an optional dependency is not installed
+├── WorkersUnavailable            the Ray cluster of an ingest is away, or its workers died: worth another try
 ├── LibraryError                  a library on disk cannot be used
 │   ├── LibraryLocked             another process is writing
 │   ├── LibraryMismatch           the indexes were made with other settings: rebuild
@@ -49,6 +50,10 @@ class MissingExtra(UsageError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed; install it with: pip install 'citewise[{extra}]'")
+
+
+class WorkersUnavailable(CitewiseError):
+    """The worker processes of an ingest cannot be reached, or died; what was read is kept, and another try goes on."""
 
 
 class LibraryError(CitewiseError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from itertools import chain
@@ -14,7 +14,7 @@ from rag.chunking import chunk
 from rag.embedding_cache import Estimate, RememberingEncoder
 from rag.errors import CostLimit, LibraryDamaged, NothingRead
 from rag.indexing import Indexer, Indexes, OpenIndexes, Progress
-from rag.ingest_inputs import Inputs, reason_nothing_read
+from rag.ingest_inputs import Input, Inputs, Workers, reason_nothing_read
 from rag.ingest_report import IngestReport, Meter
 from rag.interfaces import Encoder
 from rag.merging import Merger, Outcome, Reading, SourceState
@@ -28,7 +28,7 @@ from rag.stores.journal import Journal
 from rag.stores.manifest import Manifest
 
 if TYPE_CHECKING:
-    from rag.parsers import Notice, Parse
+    from rag.parsers import Notice
 
 CATALOG = "catalog.sqlite"
 _AT_ONCE = 1024
@@ -39,7 +39,8 @@ class Ingester:
     """Writes to the library in a folder, which is made at the first ingest. One call at a time.
 
     `open_indexes` opens both indexes where the manifest says they are; `dense` says where it keeps the vectors of a new
-    library (the `kind` of `DenseSettings`). The catalog is in the folder too, unless another is given.
+    library (the `kind` of `DenseSettings`). The catalog is in the folder too, unless another is given. `workers` read
+    the inputs; without, they are read here.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Ingester:
         open_indexes: OpenIndexes,
         dense: str = "chroma",
         catalog: Catalog | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self._folder = folder
         self._encoder = encoder
@@ -59,6 +61,7 @@ class Ingester:
         self._dense = dense
         self._catalog = catalog or Catalog(folder / CATALOG)
         self._journal = Journal(self._catalog.database)
+        self._workers = workers
 
     def ingest(
         self,
@@ -83,17 +86,17 @@ class Ingester:
         report = IngestReport()
         meter = Meter(progress, should_stop)
         inputs = Inputs(paths, text, format, columns, report.rejected)
-        parses = inputs.opened()
-        first = next(parses, None)
+        readable = self._readable(inputs, report.rejected)
+        first = next(readable, None)
         if first is None:
             raise NothingRead(reason_nothing_read(report.rejected))
         meter.total = inputs.size
         with self.writing() as session:
             if session.mended:
                 report.notices.append(_told(self._folder, _MENDED))
-            for parse in chain([first], parses):
-                with _source(session, parse) as source:
-                    _Reading(session, parse, source, report, meter).run(sync=sync)
+            for given in chain([first], readable):
+                with _source(session, given.path) as source:
+                    _Reading(session, given, source, report, meter).run(sync=sync)
                 if meter.stopped:
                     report.stopped = True
                     break
@@ -117,7 +120,9 @@ class Ingester:
             return removed
 
     def close(self) -> None:
-        """Close the catalog."""
+        """Close the catalog, and let the workers go."""
+        if self._workers:
+            self._workers.close()
         self._catalog.close()
 
     def __enter__(self) -> Self:
@@ -151,6 +156,14 @@ class Ingester:
                 yield session
             present = mended or manifest
             manifests.write(self._folder, replace(present, generation=self._catalog.generation()))
+
+    def _readable(self, inputs: Inputs, rejected: list[Reject]) -> Iterator[Input]:
+        opened = inputs.opened()
+        for given in self._workers.read(opened) if self._workers else opened:
+            if isinstance(given, Reject):
+                rejected.append(given)
+            else:
+                yield given
 
     def _opened(self, manifest: Manifest) -> tuple[Indexes, Manifest | None]:
         """The indexes. A writer that was killed may leave Chroma's files half written: then they are made anew,
@@ -234,9 +247,9 @@ class _Source(NamedTuple):
 
 
 @contextmanager
-def _source(session: Session, parse: Parse) -> Generator[_Source]:
+def _source(session: Session, path: str) -> Generator[_Source]:
     """The source that an input is; no other writer reads it meanwhile."""
-    source = _Source(*session.journal.source(parse.path, _resolved(parse.path)))
+    source = _Source(*session.journal.source(path, _resolved(path)))
     with session.journal.reading(source.key):
         yield source
 
@@ -244,9 +257,9 @@ def _source(session: Session, parse: Parse) -> Generator[_Source]:
 class _Reading:
     """One input on its way into the library."""
 
-    def __init__(self, session: Session, parse: Parse, source: _Source, report: IngestReport, meter: Meter) -> None:
+    def __init__(self, session: Session, given: Input, source: _Source, report: IngestReport, meter: Meter) -> None:
         self._session = session
-        self._parse = parse
+        self._input = given
         self._report = report
         self._meter = meter
         self._path = source.path
@@ -257,8 +270,8 @@ class _Reading:
 
     def run(self, *, sync: bool) -> None:
         """Read to the end, or until asked to stop."""
-        self._report.formats[self._parse.path] = self._parse.format
-        for item in self._parse:
+        self._report.formats[self._input.path] = self._input.format
+        for item in self._input:
             self._take(item)
             if len(self._new) >= _AT_ONCE or len(self._moved) >= _AT_ONCE:
                 self._flush()
@@ -270,20 +283,26 @@ class _Reading:
             self._session.submit(job)
         if sync:
             self._sync()
-        self._meter.finished += self._parse.bytes_total or 0
+        self._meter.finished += self._input.bytes_total or 0
 
-    def _take(self, item: Record | Reject | Notice) -> None:
-        if isinstance(item, Record):
+    def _take(self, item: Record | Reading | Reject | Notice) -> None:
+        if isinstance(item, Record | Reading):
             self._meter.done += 1
             self._report.parsed += 1
-            line = item.source.line
-            self._read(Reading.of(item if item.source.path == self._path else with_source(item, self._path, line)))
+            self._read(self._placed(item if isinstance(item, Reading) else Reading.of(item)))
         elif isinstance(item, Reject):
             self._whole = False
             self._report.rejected.append(item)
         else:
             self._report.notices.append(item)
-        self._meter.show("reading", self._parse.bytes_read)
+        self._meter.show("reading", self._input.bytes_read)
+
+    def _placed(self, reading: Reading) -> Reading:
+        """Said to come from the source as it was first spelt."""
+        where = reading.record.source
+        if where.path == self._path:
+            return reading
+        return reading._replace(record=with_source(reading.record, self._path, where.line))
 
     def _read(self, reading: Reading) -> None:
         known = self._state.take(reading.hash)
@@ -313,7 +332,7 @@ class _Reading:
             from rag.parsers import Notice
 
             kept = f"{len(unseen)} earlier records were kept: some of the file could not be read"
-            self._report.notices.append(Notice(self._parse.path, 0, kept))
+            self._report.notices.append(Notice(self._input.path, 0, kept))
             return
         self._report.removed += self._session.forget((known.pk, known.paper) for known in unseen)
 

@@ -4,17 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rag.errors import InputError
-from rag.papers import Reject
+from rag.merging import Reading
+from rag.papers import Record, Reject
 
 if TYPE_CHECKING:
-    from rag.parsers import Parse
+    from rag.parsers import Notice, Parse
+
+
+class Input(Protocol):
+    """One input as it is read: a `Parse`, or one that workers read, which gives records ready to be stored."""
+
+    @property
+    def path(self) -> str:
+        """As given."""
+        ...
+
+    @property
+    def format(self) -> str:
+        """The name of its format."""
+        ...
+
+    @property
+    def bytes_read(self) -> int:
+        """How far it is."""
+        ...
+
+    @property
+    def bytes_total(self) -> int | None:
+        """Its size, None where unknown."""
+        ...
+
+    def __iter__(self) -> Iterator[Record | Reading | Reject | Notice]: ...
+
+
+class Workers(Protocol):
+    """Processes that read for an ingest. What they give is what reading here would give, in the same order."""
+
+    def read(self, opened: Iterator[Parse | Reject]) -> Iterator[Input | Reject]:
+        """Each input, read ahead as far as the workers allow; what could not be opened is passed on."""
+        ...
+
+    def close(self) -> None:
+        """Let them go."""
+        ...
 
 
 class Inputs:
-    """What is to be read; what cannot be opened goes to `rejected`."""
+    """What is to be read; what is not found goes to `rejected`."""
 
     def __init__(
         self,
@@ -29,7 +68,6 @@ class Inputs:
         self._text = text
         self._format = format
         self._columns = columns
-        self._rejected = rejected
         found = list(expand(paths))
         rejected += [item for item in found if isinstance(item, Reject)]
         self._paths = [item for item in found if isinstance(item, str)]
@@ -42,20 +80,20 @@ class Inputs:
         except OSError:
             return None
 
-    def opened(self) -> Iterator[Parse]:
-        """Each input, opened when its turn comes."""
+    def opened(self) -> Iterator[Parse | Reject]:
+        """Each input, opened when its turn comes, or why it cannot be opened."""
         from rag.parsers import parse, parse_text
 
         for path in self._paths:
             try:
                 yield parse(path, format=self._format, columns=self._columns)
             except InputError as error:
-                self._rejected.append(Reject(path, 0, str(error)))
+                yield Reject(path, 0, str(error))
         if self._text is not None:
             try:
                 yield parse_text(self._text, format=self._format)
             except InputError as error:
-                self._rejected.append(Reject("pasted text", 0, str(error)))
+                yield Reject("pasted text", 0, str(error))
 
 
 def reason_nothing_read(rejected: Sequence[Reject]) -> str:

@@ -44,11 +44,12 @@ class Outcome(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A record as read, in the form that is stored, with its hash."""
+    """A record as read, in the form that is stored, with its hash, and its keys where they are known already."""
 
     record: Record
     data: str
     hash: int
+    keys: tuple[int, ...] | None = None
 
     @classmethod
     def of(cls, record: Record) -> Reading:
@@ -189,10 +190,9 @@ class Merger:
 
     def merge(self, readings: Sequence[Reading], state: SourceState) -> tuple[list[Outcome], IndexJob]:
         """Take in records that their source did not hold before. Possible edits wait for `finish`."""
-        keys = self._keymaker.keys([reading.record for reading in readings])
         items = [
-            StoredRecord(reading.record, state.key, key.all(), None, reading.data, reading.hash)
-            for reading, key in zip(readings, keys, strict=True)
+            StoredRecord(reading.record, state.key, keys, None, reading.data, reading.hash)
+            for reading, keys in zip(readings, self._keys(readings), strict=True)
         ]
         with self._journal.deciding():
             batch = self._batch(items)
@@ -224,6 +224,11 @@ class Merger:
                         paper.drop(pk)
                 job = self._write(batch)
             yield sum(not paper.draft.records for paper in batch.papers), job
+
+    def _keys(self, readings: Sequence[Reading]) -> Iterator[tuple[int, ...]]:
+        made = iter(self._keymaker.keys([reading.record for reading in readings if reading.keys is None]))
+        for reading in readings:
+            yield next(made).all() if reading.keys is None else reading.keys
 
     def _batch(self, items: Sequence[StoredRecord], also: Iterable[int] = ()) -> _Batch:
         keys = {key for item in items for key in item.keys}

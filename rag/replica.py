@@ -13,6 +13,7 @@ from rag.embedding_cache import RememberingEncoder
 from rag.errors import LibraryDamaged, LibraryLocked, UsageError
 from rag.indexing import Indexer, Indexes, OpenIndexes, Progress
 from rag.ingest import Ingester, Session
+from rag.ingest_inputs import Workers
 from rag.interfaces import Encoder
 from rag.merging import Merger
 from rag.refilling import Rechunking
@@ -136,7 +137,7 @@ class Replica:
 class ReplicaIngester(Ingester):
     """Writes to a library that any number of others write to as well; then catches up with all that was written."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, *, workers: Workers | None = None) -> None:
         super().__init__(
             replica.folder,
             encoder=replica.encoder,
@@ -144,6 +145,7 @@ class ReplicaIngester(Ingester):
             open_indexes=replica.open_own,
             dense=replica.dense,
             catalog=replica.catalog,
+            workers=workers,
         )
         self._replica = replica
 

@@ -64,6 +64,16 @@ class DenseSettings(Section):
     batch_size: int = Field(default=2000, ge=1, le=50_000, description="records a request; Chroma Cloud allows 300")
 
 
+class IngestSettings(Section):
+    """Where papers are parsed, sketched and embedded. `process` does all in the process that writes; `ray` gives it to
+    `workers` processes of a Ray cluster (None: one for each of its processors): of that whose head is at `address`
+    (host:port) and which this machine belongs to, or of this machine's own, which lasts as long as the ingest."""
+
+    engine: Literal["process", "ray"] = "process"
+    address: str | None = Field(default=None, pattern=r"^[^\s/:]+:\d{1,5}$")
+    workers: int | None = Field(default=None, ge=1, le=10_000)
+
+
 class ChunkingSettings(Section):
     """Passage size in cl100k tokens, and how many sentences two neighbouring passages share."""
 
@@ -173,6 +183,7 @@ class Settings(Section):
     catalog: CatalogSettings = CatalogSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     dense: DenseSettings = DenseSettings()
+    ingest: IngestSettings = IngestSettings()
     chunking: ChunkingSettings = ChunkingSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     rerank: RerankSettings = RerankSettings()

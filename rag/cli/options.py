@@ -59,6 +59,25 @@ def embedding_within(max_cost: float | None) -> dict[str, dict[str, Any]]:
     return {} if max_cost is None else {"embedding": {"max_cost": max_cost}}
 
 
+def engine_options(command: Command) -> Command:
+    """Add --engine, --address and --workers; `engine_settings` takes what they give."""
+    for option in reversed(
+        [
+            click.option("--engine", type=click.Choice(["process", "ray"]), help="Where papers are read and embedded."),
+            click.option("--address", metavar="HOST:PORT", help="The Ray cluster's; default: processes of its own."),
+            click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes on Ray; default: all."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def engine_settings(**given: Any) -> dict[str, dict[str, Any]]:
+    """The settings that the options of `engine_options` stand for."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return {"ingest": chosen} if chosen else {}
+
+
 def open_with(folder: str | None, configs: tuple[str, ...], **overrides: Any) -> Library:
     """The library that the options name."""
     from rag.library import open_library

@@ -10,6 +10,8 @@ import click
 from rag.cli.options import (
     cost_option,
     embedding_within,
+    engine_options,
+    engine_settings,
     filter_options,
     filters_from,
     library_options,
@@ -25,6 +27,7 @@ from rag.cli.options import (
 @click.option("--sync", is_flag=True, help="Also remove what these files no longer hold.")
 @click.option("--starter", is_flag=True, help="The starter library: 64 landmark papers, our own summaries.")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
+@engine_options
 @cost_option
 @library_options
 def ingest(
@@ -37,6 +40,7 @@ def ingest(
     max_cost: float | None,
     folder: str | None,
     configs: tuple[str, ...],
+    **engine: Any,
 ) -> int:
     """Read papers from files, folders or addresses; PATH - reads pasted text from standard input."""
     from rag.cli.terminal import progress_bar, show_report
@@ -46,7 +50,9 @@ def ingest(
     inputs = [*(path for path in paths if path != "-"), *([_starter_path()] if starter else [])]
     pasted = standard_input().read() if "-" in paths else None
     declared = _columns(columns)
-    with open_with(folder, configs, **embedding_within(max_cost)) as library:
+    with open_with(folder, configs, **embedding_within(max_cost), **engine_settings(**engine)) as library:
+        if library.settings.ingest.engine != "ray" and (engine["address"] or engine["workers"]):
+            raise click.UsageError("--address and --workers are for --engine ray")
         with progress_bar(enabled=not as_json) as bar:
             report = library.ingest(
                 inputs, text=pasted, format=format_name, columns=declared, sync=sync, progress=bar.show, tell=bar.say
