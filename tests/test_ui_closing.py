@@ -20,6 +20,7 @@ import pytest
 from rag import open_library
 from tests.scripted_server import ScriptedServer, says_when_told, stalls
 from tests.test_ui_load import Page
+from tests.waiting import eventually
 from ui.closing import Doors
 from ui.page import serve
 
@@ -78,13 +79,6 @@ def asking(server: ScriptedServer, **chat: float) -> dict:
     return {"llm": model, "gate": {"enabled": False}, "answer": {"repair": False}, "chat": chat}
 
 
-def wait_for(what, seconds: float = SECONDS) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def refused(url: str) -> bool:
     return httpx.get(f"{url}/ready", timeout=SECONDS).status_code == 503
 
@@ -97,10 +91,10 @@ def test_an_answer_under_way_is_finished_and_nothing_new_is_begun(starter_copy):
         ThreadPoolExecutor(1) as person,
     ):
         answer = person.submit(page.page.send, ASK, [QUESTION, None], "person")
-        wait_for(lambda: server.requests)
+        assert eventually(lambda: bool(server.requests), seconds=SECONDS)
         assert httpx.get(f"{page.url}/ready", timeout=SECONDS).status_code == 200
         page.stop()
-        wait_for(lambda: refused(page.url))
+        assert eventually(lambda: refused(page.url), seconds=SECONDS)
         assert httpx.get(f"{page.url}/health").status_code == 200
         for response in (httpx.get(page.url), httpx.post(f"{page.url}/gradio_api/queue/join", json={})):
             assert (response.status_code, response.headers["retry-after"]) == (503, "1")
@@ -120,7 +114,7 @@ def test_what_takes_longer_than_allowed_is_stopped_and_the_written_part_is_kept(
         ThreadPoolExecutor(1) as person,
     ):
         answer = person.submit(page.page.send, ASK, [QUESTION, None], "person")
-        wait_for(lambda: server.requests)
+        assert eventually(lambda: bool(server.requests), seconds=SECONDS)
         began = time.monotonic()
         page.stop()
         assert "Dropout drops units at" in answer.result(SECONDS)[0][2]
@@ -136,10 +130,10 @@ def test_a_second_ctrl_c_does_not_wait(starter_copy):
         ThreadPoolExecutor(1) as person,
     ):
         person.submit(page.page.send, ASK, [QUESTION, None], "person")
-        wait_for(lambda: server.requests)
+        assert eventually(lambda: bool(server.requests), seconds=SECONDS)
         began = time.monotonic()
         page.stop(signal.SIGINT)
-        wait_for(lambda: refused(page.url))
+        assert eventually(lambda: refused(page.url), seconds=SECONDS)
         page.stop(signal.SIGINT)
         assert page.ended()[0] == 0
         assert time.monotonic() - began < SOON
@@ -161,7 +155,7 @@ def test_an_ingest_stops_after_its_batch_and_leaves_the_library_free(starter_cop
             lines.write(json.dumps({"title": f"Lamp{at}: part {at}", "abstract": f"Lamp{at} counts to {at}."}) + "\n")
     with running(starter_copy, {}) as page, ThreadPoolExecutor(1) as person:
         report = person.submit(page.page.send, ADD, [None, "", str(source), False, None], "person")
-        wait_for(lambda: more_than(starter_copy, 64))
+        assert eventually(lambda: more_than(starter_copy, 64), seconds=SECONDS)
         page.stop()
         assert "<dt>added</dt>" in report.result(SECONDS)[1]
         assert page.ended()[0] == 0
