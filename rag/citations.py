@@ -139,7 +139,7 @@ class SupportScorer:
 
         A written one that tells its reader or a model what to do has none, whatever the abstract says.
         """
-        claim = without_markers(item.text)
+        claim = _without_own_date(without_markers(item.text), paper)
         if item.origin is None:
             found = self.support(claim, paper)
             return Support(0.0, found.quote) if gives_orders(claim) else found
@@ -154,6 +154,7 @@ class SupportScorer:
         Only stretches about as near to the claim as the nearest one count: one that contradicts the claim must not
         be passed over for another that says less.
         """
+        claim = _without_own_date(claim, paper)
         spans = _stretches(paper)
         if not spans or not claim:
             return Support(0.0, Quote(paper.title, 0, 0))
@@ -190,6 +191,14 @@ class SupportScorer:
             vector = vector + self._vectors[part]
         length = float((vector @ vector) ** 0.5) or 1.0
         return float(self._vectors[claim] @ vector) / length, _coverage(claim, " ".join(evidence), title)
+
+
+def _without_own_date(claim: str, paper: Paper) -> str:
+    """A claim without the date in brackets behind its paper's title, where the record holds it: no abstract does."""
+    head, quoted, rest = claim.partition(f"“{paper.title}” (")
+    day, closed, rest = rest.partition(")")
+    year = str(paper.year or (paper.date or "")[:4])
+    return f"{head}{quoted[:-2]}{rest}" if closed and year.isdigit() and day.endswith(year) else claim
 
 
 def _score(support: Support) -> float:

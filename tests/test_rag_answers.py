@@ -262,6 +262,7 @@ def test_papers_by_date_are_told_with_their_dates(starter):
     assert dates == sorted(dates, reverse=True)
     assert "(27 February 2023)" in answer.text
     assert any("newest come first" in note for note in answer.notes)
+    assert all(sentence.supported for sentence in answer.sentences)
 
 
 def test_no_sentence_is_said_twice(encoder):

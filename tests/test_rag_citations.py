@@ -242,3 +242,13 @@ def test_a_wrong_year_is_not_supported(encoder):
     right = scorer.support("The catalogue of comets was published in 2020.", paper)
     wrong = scorer.support("The catalogue of comets was published in 2019.", paper)
     assert right.score > 0.5 > wrong.score
+
+
+def test_the_records_own_date_behind_a_title_needs_no_support_and_another_one_does(encoder):
+    dated = Paper("p1", FIRST.title, FIRST.abstract, year=2024, date="2024-03-01")
+    scorer = SupportScorer(encoder)
+    told = "From “Alpha: A Fast Network” ({}): Alpha has 12 layers."
+    plain = scorer.support("From “Alpha: A Fast Network”: Alpha has 12 layers.", dated).score
+    assert scorer.support(told.format("1 March 2024"), dated).score == plain
+    assert scorer.support(told.format("1 March 2019"), dated).score < plain
+    assert scorer.support(told.format("1 March 2024"), FIRST).score < plain
