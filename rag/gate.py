@@ -116,7 +116,7 @@ class Gate:
         if evidence.closest is None:
             return Verdict(False, 0.0, "the question names no subject to search for")
         probability = self._model.probability(evidence.features)
-        if not self._settings.enabled:
+        if not self._settings.enabled or self.threshold <= 0:
             return Verdict(True, probability, None)
         certain = _surely_missing(hits, understanding)
         if certain is not None:
