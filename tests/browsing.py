@@ -125,7 +125,7 @@ def visit(browser: Any) -> Iterator[Any]:
         page.on("pageerror", lambda error: failures.append(str(error)))
         page.goto(url)
         if wait:
-            page.wait_for_selector("#welcome .welcome, #finished .turn")
+            page.wait_for_selector("#welcome .welcome:visible, #finished .turn")
         return page
 
     yield go

@@ -121,6 +121,7 @@ def test_a_copied_answer_has_its_markers_and_its_sources(visit, starter_url):
 def test_a_new_conversation_begins_at_the_first_page_and_keeps_the_old_one(visit, starter_url):
     page = visit(starter_url)
     ask(page, UNANSWERED.format("wolframite"))
+    assert not page.locator("#welcome").is_visible(), "the first page gives way to the conversation"
     page.click("#brand [data-do=new]")
     page.wait_for_selector("#welcome .welcome")
     page.wait_for_function("!location.search.includes('c=')")
@@ -149,6 +150,19 @@ def test_a_reopened_conversation_goes_on_where_it_stopped(visit, starter_url):
     page.reload()
     page.wait_for_selector("#finished .turn")
     assert ask(page, "How large is it?").locator(".searched q").inner_text() == "How large is BERT?"
+
+
+def test_the_first_page_that_comes_late_leaves_an_answer_where_it_is(visit, own_url):
+    page = visit(own_url)
+    ask(page, UNANSWERED.format("bismuth"))
+    page.click("nav [data-view=library]")
+    page.fill("#pasted textarea", '{"title": "Glowworm: Night Lights", "abstract": "Glowworm lights the night."}')
+    page.click("#add")
+    page.click("nav [data-view=ask]")
+    ask(page, UNANSWERED.format("thallium"))
+    page.wait_for_function("document.querySelector('#welcome').textContent.includes('65')")
+    assert page.locator("#finished .turn").count() == 2
+    assert not page.locator("#welcome").is_visible()
 
 
 def test_conversations_are_searched_by_what_was_asked_and_answered(visit, starter_url):

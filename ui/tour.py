@@ -91,7 +91,7 @@ def main() -> None:
         for name, (play, width, dark) in SCENES.items():
             page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme="dark" if dark else "light")
             page.goto(address)
-            page.wait_for_selector("#welcome .welcome, #finished .turn", timeout=60_000)
+            page.wait_for_selector("#welcome .welcome:visible, #finished .turn", timeout=60_000)
             play(page)
             page.wait_for_timeout(700)  # until what moves has come to rest
             _save(PICTURES / f"{name}.png", page.screenshot())
