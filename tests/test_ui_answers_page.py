@@ -71,6 +71,14 @@ def test_each_marker_opens_its_own_source_with_the_sentence_that_supports_it(vis
         assert card.locator("mark.strong").first.inner_text().rstrip(".")[-40:] in claim.replace("\n", " ")
 
 
+def test_the_sources_of_the_next_answer_are_shown_from_their_begin(visit, starter_url):
+    page = visit(starter_url)
+    ask(page, ANSWERED).locator(".cite").last.click()
+    page.wait_for_function("document.querySelector('#evidence').scrollTop > 0")
+    ask(page, UNANSWERED)
+    assert page.evaluate("document.querySelector('#evidence').scrollTop") == 0
+
+
 def test_hovering_over_a_marker_shows_its_sentence_without_a_click(visit, starter_url):
     page = visit(starter_url)
     marker = ask(page, ANSWERED).locator(".cite").nth(1)

@@ -40,6 +40,8 @@
       shown.replaceChildren(...[...store.childNodes].map((node) => node.cloneNode(true)));
       shown.dataset.of = store.innerHTML.length + ":" + article.dataset.turn;
       looked = article;
+      if (shown.dataset.turn !== article.dataset.turn) panel().scrollTo({ top: 0 });
+      shown.dataset.turn = article.dataset.turn;
     }
     if (source === undefined) return;
     if (open) document.body.classList.add("side-open");
