@@ -194,14 +194,15 @@ _connection = _Connection()
 
 
 def _connect(settings: IngestSettings) -> None:
-    """Join the cluster at the address, or start one of this machine's own, which only this machine can reach."""
+    """Join the cluster at the address, or start one on this machine: Ray lets into that only who has the token it keeps
+    in the user's home (or RAY_AUTH_TOKEN), unless RAY_AUTH_MODE says otherwise."""
     os.environ.update(_QUIET)
     import ray
 
     init = partial(ray.init, log_to_driver=False, logging_level=logging.CRITICAL)
     try:
         if settings.address is None:
-            init("local", num_cpus=settings.workers, include_dashboard=False, _node_ip_address="127.0.0.1")
+            init("local", num_cpus=settings.workers, include_dashboard=False)
         else:
             _knock(settings.address)
             init(settings.address)
