@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -137,6 +138,17 @@ def test_catching_up_encodes_only_what_changed(tmp_path, url):
         ingest(tmp_path / "one", url, pile(tmp_path, "b", range(18, 25)))
         found.catch_up()
         assert len(encoder.texts) == 25
+
+
+def test_a_replica_may_begin_as_a_copy_of_another(tmp_path, url):
+    ingest(tmp_path / "one", url, pile(tmp_path, "a", range(20)))
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    ingest(tmp_path / "one", url, pile(tmp_path, "b", range(20, 23)))
+    encoder = WordEncoder()
+    with replica(tmp_path / "two", url, encoder=encoder) as found:
+        found.catch_up()
+    assert len(encoder.texts) == 3
+    assert whole(tmp_path / "two", url) == whole(tmp_path / "one", url)
 
 
 def test_a_replica_that_was_stopped_in_the_middle_goes_on_where_it_was(tmp_path, url):

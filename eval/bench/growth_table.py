@@ -15,10 +15,12 @@ _ROWS = {
     "… of the process that writes vectors": "ingest: peak MB of the process that writes vectors",
     "search, p50 / p95, ms": "search: p50 ms / search: p95 ms",
     "… p50 of processor": "search: p50 ms of processor",
-    "… vectors alone, p50": "vectors alone: p50 ms",
-    "… words alone, p50": "words alone: p50 ms",
+    "… … vectors alone": "vectors alone: p50 ms of processor",
+    "… … words alone": "words alone: p50 ms of processor",
     "search of one year, p50, ms": "search of one year: p50 ms",
+    "… p50 of processor ": "search of one year: p50 ms of processor",
     "answer, p50 / p95, ms": "answer: p50 ms / answer: p95 ms",
+    "… p50 of processor  ": "answer: p50 ms of processor",
     "first search after the start, s": "first search s",
     "recall of exact search @10": "recall@10 of exact search",
     "recall of exact search @50": "recall@50 of exact search",
@@ -46,7 +48,7 @@ def _table(kind: str, results: Mapping[str, Mapping[str, float]]) -> str:
     lines = [f"| {kind} | {' | '.join(chosen)} |", f"|---|{'---|' * len(chosen)}"]
     for label, formula in _ROWS.items():
         cells = [_cell(label, formula, values) for values in chosen.values()]
-        if any(cell not in {"", "0.000"} for cell in cells):
+        if any(cell not in {"", "–"} for cell in cells):
             lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -64,6 +66,8 @@ def _cell(label: str, formula: str, values: Mapping[str, float]) -> str:
 
 def _shown(number: float) -> str:
     """Three digits that count."""
+    if not number:
+        return "–"
     places = 0 if number >= 100 else 1 if number >= 10 else 2 if number > 1 else 3
     return f"{number:,.{places}f}"
 
