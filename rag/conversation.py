@@ -94,6 +94,7 @@ _HALF = re.compile(
     r"|(?:(?:on|in|with|for|at|by|under|against)\s)?(?:which|what)\s(?!papers?\b|works?\b|else\b)[\w-]+)\W*$",
     re.IGNORECASE,
 )
+_GOES_ON = re.compile(r"(?:and|so|but)\s(?:on|in|with|for|at|by|under|against)\b", re.IGNORECASE)
 _OF_RECORD = (
     (re.compile(r"^(?:(?:and|so)\s)?(?:when|in (?:which|what) year)\W*$", re.IGNORECASE), "When was it published?"),
     (re.compile(r"^(?:(?:and|so)\s)?(?:who|by whom)\W*$", re.IGNORECASE), "Who wrote it?"),
@@ -246,8 +247,8 @@ def _referring(question: str, filters: Filters, before: str, shown: Sequence[Pap
     plural = _MANY.search(question) and (len(shown) > 1 or not _ONE_OR_THEY.search(question))
     if shown and plural and not _self_contained(question, _MANY):
         return Condensed(_dated(question), _only(filters, shown))
-    if shown and _HALF.match(question):
-        return Condensed(question, _only(filters, shown))
+    if shown and _HALF.match(question):  # "and on which data?" goes on with the sentence before it
+        return Condensed(_joined(before, question) if _GOES_ON.match(question) else question, _only(filters, shown))
     meant = [paper for paper in shown if paper.id in filters.only] if len(filters.only) == 1 else shown
     one = _ONE_OR_THEY if len(meant) == 1 else _ONE
     if one.search(question) and not _NOT_A_REFERENCE.search(question) and not _self_contained(question, one):

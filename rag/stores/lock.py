@@ -15,6 +15,7 @@ from rag.errors import LibraryError, LibraryLocked
 
 _LOCK = "writer.lock"
 _HOLDER = "writer.json"
+_A_MOMENT = 0.3  # seconds; `holder` may have the lock just now
 
 
 class Holder(NamedTuple):
@@ -45,7 +46,7 @@ class WriterLock:
 
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=self._patience)
+            self._lock.acquire(timeout=max(self._patience, _A_MOMENT))
         except Timeout as error:
             raise LibraryLocked(_message(self._folder)) from error
         except OSError as error:
@@ -69,16 +70,18 @@ class WriterLock:
 
 
 def holder(folder: Path) -> Holder | None:
-    """Who is writing to the library now; None when nobody is. Takes no lock for longer than a moment."""
+    """Who is writing to the library now; None when nobody is. A writer that was killed leaves its name behind, so the
+    lock is tried, for no longer than a moment; where no name is, it is let alone, for the next writer."""
     from filelock import FileLock, Timeout
 
-    if not (folder / _LOCK).exists():
+    found = _read(folder)
+    if found is None:
         return None
     try:
         with FileLock(folder / _LOCK, timeout=0, thread_local=False):
             return None
     except Timeout:
-        return _read(folder) or Holder(0, "unknown command", "unknown time")
+        return found
     except OSError:
         return None
 
