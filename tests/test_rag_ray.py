@@ -99,6 +99,7 @@ class Inline:
         self._worker = Worker(encoder)
         self._workers = workers
         self._answers: dict[int, bytes] = {}
+        self._counting = threading.Lock()
         self.asked = 0
         self.most = 0
         self.closed = False
@@ -107,11 +108,13 @@ class Inline:
         return self._workers
 
     def ask(self, method: str, argument: object = None) -> Promise:
-        self.asked += 1
+        with self._counting:  # reading and encoding ask from threads of their own
+            self.asked += 1
+            number = self.asked
         answer = getattr(self._worker, method)(pickle.loads(pickle.dumps(argument)))
-        self._answers[self.asked] = pickle.dumps(answer)
+        self._answers[number] = pickle.dumps(answer)
         self.most = max(self.most, len(self._answers))
-        return Promise(0, self.asked)
+        return Promise(0, number)
 
     def answer(self, promise: Promise) -> Any:
         return pickle.loads(self._answers.pop(promise.reference))
