@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,15 @@ import pytest
 
 from rag import Library, open_library
 from rag.starter import path as starter_path
+from tests import chroma
 from tests.browsing import browser, empty_url, hostile_url, locked_url, own_url, starter_url, visit
+
+# uvloop keeps the class of sockets that it finds when it is imported: let that be before a test's sockets are blocked.
+with suppress(ImportError):
+    import uvloop  # noqa: F401  # pyright: ignore[reportUnusedImport, reportMissingImports]
 
 # Fixtures of the page's tests.
 __all__ = ["browser", "empty_url", "hostile_url", "locked_url", "own_url", "starter_url", "visit"]
-from tests import chroma
 
 
 @pytest.fixture(scope="session")

@@ -291,3 +291,27 @@ def test_a_closed_catalog_says_so(place):
     catalog.close()
     with pytest.raises(LibraryError, match="closed"):
         catalog.count()
+
+
+def test_what_others_read_is_read_to_its_end_before_the_catalog_is_closed(place):
+    slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT count(*) FROM n"
+    found: list[object] = []
+    begun = threading.Event()
+
+    def read() -> None:
+        try:
+            for _ in range(200):
+                found.append(catalog.database.read(slow))
+                begun.set()
+        except LibraryError as error:
+            found.append(error)
+
+    catalog = filled(place(), RECORDS)
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    assert begun.wait(60)
+    catalog.close()
+    for reader in readers:
+        reader.join()
+    assert all(isinstance(one, LibraryError) or one[0][0] == 300_000 for one in found)

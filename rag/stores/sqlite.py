@@ -81,6 +81,8 @@ class SqliteDatabase:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
+        self._idle = threading.Condition(self._guard)
+        self._reads = 0
         self._writing = threading.RLock()
         self._closed = False
         self._created = False
@@ -93,8 +95,20 @@ class SqliteDatabase:
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         """All rows of a query."""
-        with self._clear_errors():
+        with self._clear_errors(), self._under_way():
             return self._connection().execute(_translated(sql), _bound(parameters)).fetchall()
+
+    @contextmanager
+    def _under_way(self) -> Generator[None]:
+        """Counts a read: to close a connection that another thread reads from crashes the process."""
+        with self._guard:
+            self._reads += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._reads -= 1
+                self._idle.notify_all()
 
     @contextmanager
     def transaction(self) -> Generator[_Writing]:
@@ -128,9 +142,11 @@ class SqliteDatabase:
         return None if found == "ok" else " ".join(str(found).split())
 
     def close(self) -> None:
-        """Close the connections of all threads."""
+        """Close the connections of all threads, once what they read is read."""
         with self._guard:
             self._closed = True
+            if not self._idle.wait_for(lambda: not self._reads, timeout=_BUSY_SECONDS):
+                return  # left to the end of the process
             for connection in self._connections:
                 with suppress(sqlite3.Error):
                     connection.close()
