@@ -162,8 +162,7 @@ def test_an_answer_streams_and_then_names_its_model_tokens_and_cost(visit, model
     page = visit(url)
     page.fill("#question textarea", "What is BERT?")
     page.keyboard.press("Enter")
-    draft = page.locator("#live .draft")
-    assert "unlabeled text" in draft.inner_text()
+    page.wait_for_function("document.querySelector('#live .draft')?.innerText.includes('unlabeled text')")
     assert page.locator("#finished .turn").count() == 0
     go.set()
     page.wait_for_selector("#finished .turn")
