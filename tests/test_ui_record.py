@@ -107,8 +107,8 @@ def votes(library_folder: Path) -> list[tuple[str, str, str, dict]]:
 
 
 def rated(chat: Chat, talk: Talk, rating: int, remark: str = "") -> Talk:
-    last = replace(talk.exchanges[-1], rating=rating, remark=remark)
-    return chat.judge(replace(talk, exchanges=(*talk.exchanges[:-1], last)), len(talk.exchanges) - 1, "")
+    chat.judge(talk, len(talk.exchanges) - 1, "", rating=rating, remark=remark)
+    return talk
 
 
 def test_a_vote_is_kept_with_its_note_and_record_and_the_last_one_counts(starter_copy: Path):

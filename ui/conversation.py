@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rag import CitewiseError, Delta, Filters, Finished, Retrieved
+from rag.errors import UsageError
 from rag.question_filters import hear
 from ui import render
 from ui.examples import examples
@@ -35,9 +36,10 @@ class Shown(NamedTuple):
 
 
 class _Run:
-    """An answer that is being made; a stop counts from the first moment on."""
+    """An answer that is being made; a stop counts from the first moment on. One that was `left` is no longer shown."""
 
     def __init__(self) -> None:
+        self.left = False
         self._stopped = threading.Event()
         self._stream: AnswerStream | None = None
 
@@ -61,8 +63,18 @@ class Chat:
         self._running: dict[str, _Run] = {}
         self._examples: tuple[int, list[str]] | None = None
         self._thinking = threading.Lock()
+        self._keeping = threading.Lock()
 
-    def ask(self, text: str, talk: Talk, *, session: str, owner: str, turn: int | None = None) -> Iterator[Shown]:
+    def ask(
+        self,
+        text: str,
+        talk: Talk,
+        *,
+        session: str,
+        owner: str,
+        filters: Filters | None = None,
+        turn: int | None = None,
+    ) -> Iterator[Shown]:
         """Answer a question as the next exchange, or in place of exchange `turn` and all after it."""
         question, run = text.strip(), _Run()
         if not question or self._running.setdefault(session, run) is not run:
@@ -71,7 +83,7 @@ class Chat:
         number = len(talk.exchanges)
         unchanged = number and turn is None
         finished = None if unchanged else render.conversation_html(talk.exchanges, talk.id)
-        exchange = Exchange(question, given=talk.filters)
+        exchange = Exchange(question, given=filters or Filters())
         try:
             yield Shown(talk, finished, render.live_html(question, number))
             exchange = yield from self._answered(exchange, talk, run)
@@ -84,14 +96,18 @@ class Chat:
                 problem=f"Something went wrong in Citewise ({type(error).__name__}: {error}); the terminal shows more.",
             )
         finally:
-            self._running.pop(session, None)
+            if self._running.get(session) is run:
+                del self._running[session]
         talk = self.keep(replace(talk, exchanges=(*talk.exchanges, exchange)), owner)
-        yield Shown(talk, self.finished(talk), "")
+        if not run.left:
+            yield Shown(talk, self.finished(talk), "")
+        elif session not in self._running:
+            yield Shown(live="")  # a draft of it that was already on its way
 
     def _answered(self, exchange: Exchange, talk: Talk, run: _Run) -> Iterator[Shown]:
         number, draft, shown = len(talk.exchanges), "", 0.0
         hits: Any = None
-        with self.library.stream(exchange.question, filters=talk.filters, history=talk.history) as stream:
+        with self.library.stream(exchange.question, filters=exchange.given, history=talk.history) as stream:
             run.begin(stream)
             try:
                 for event in stream:
@@ -101,8 +117,9 @@ class Chat:
                         hits = event.hits
                     elif isinstance(event, Delta):
                         draft += event.text
-                    if isinstance(event, Retrieved) or time.monotonic() - shown > _TICK:
-                        shown = time.monotonic()
+                    if time.monotonic() - shown > _TICK:
+                        # The first words do not wait for the next ones, which may be long in coming.
+                        shown = 0.0 if isinstance(event, Retrieved) else time.monotonic()
                         yield Shown(live=render.live_html(exchange.question, number, draft=draft, hits=hits))
             except CitewiseError as error:
                 return replace(exchange, problem=str(error), cost=stream.tally.cost)
@@ -118,24 +135,39 @@ class Chat:
         if run := self._running.get(session):
             run.stop()
 
+    def leave(self, session: str) -> None:
+        """Stop what the session has running for another conversation: what was written is kept, but no longer shown."""
+        if run := self._running.pop(session, None):
+            run.left = True
+            run.stop()
+
     def keep(self, talk: Talk, owner: str) -> Talk:
-        """Keep a conversation on disk; one that cannot be kept goes on all the same."""
+        """Keep a conversation on disk, its last exchange new; one that cannot be kept goes on all the same."""
         try:
-            return replace(talk, id=self.history.save(talk.exchanges, owner=owner, conversation=talk.id))
+            with self._keeping:
+                kept = (self.history.load(talk.id, owner=owner) if talk.id else None) or ()
+                # An earlier answer may have been rated while this one was written.
+                pairs = zip(talk.exchanges[:-1], kept, strict=False)
+                rated = [replace(mine, rating=item.rating, remark=item.remark) for mine, item in pairs]
+                exchanges = (*rated, *talk.exchanges[len(rated) :])
+                return Talk(self.history.save(exchanges, owner=owner, conversation=talk.id), exchanges)
         except (sqlite3.Error, OSError) as error:
             logger.warning("the conversation cannot be kept: %s", error)
             return talk
 
-    def judge(self, talk: Talk, place: int, owner: str) -> Talk:
-        """Keep the rating of one exchange, with the conversation and as feedback for evaluation."""
-        talk = self.keep(talk, owner)
-        item = talk.exchanges[place]
-        record = recorded(talk.exchanges[: place + 1], self.library.settings, first=place)
+    def judge(self, talk: Talk, place: int, owner: str, *, rating: int, remark: str = "") -> None:
+        """Keep the rating of one exchange as feedback for evaluation, and with its conversation where that is kept.
+
+        Raises UsageError where it cannot be kept.
+        """
+        item = replace(talk.exchanges[place], rating=rating, remark=remark)
+        record = recorded((*talk.exchanges[:place], item), self.library.settings, first=place)
         try:
+            with self._keeping:
+                self.history.rate(talk.id or "", place, rating, remark, owner=owner)
             self.history.judge(item, record, key=f"{owner}/{talk.id}/{place}")
         except (sqlite3.Error, OSError) as error:
-            logger.warning("the rating cannot be kept: %s", error)
-        return talk
+            raise UsageError(f"Your rating cannot be kept: {error}.") from error
 
     def finished(self, talk: Talk) -> str:
         """The finished exchanges."""

@@ -38,7 +38,6 @@ class Talk:
 
     id: str | None = None
     exchanges: tuple[Exchange, ...] = ()
-    filters: Filters = field(default_factory=Filters)
 
     @property
     def history(self) -> list[Turn]:

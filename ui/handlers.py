@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -36,14 +35,16 @@ class Handlers:
         """Whether an answer or an ingest is under way."""
         return self.chat.busy or self.shelf.ingests > 0
 
-    def ask(self, text: str, now: Talk, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    def ask(self, text: str, now: Talk, filters: Filters, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Ask what is in the box."""
-        for shown in self.chat.ask(text, now, session=_session(request), owner=_owner(request)):
+        for shown in self.chat.ask(text, now, filters=filters, session=_session(request), owner=_owner(request)):
             yield "", *_drawn(shown)
 
-    def ask_by(self, event: gr.EventData, now: Talk, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    def ask_by(
+        self, event: gr.EventData, now: Talk, filters: Filters, request: gr.Request
+    ) -> Iterator[tuple[Any, ...]]:
         """Ask what a button says: an example, a retry, an edited question, one without a heard filter."""
-        data = _data(event)
+        data, session, owner = _data(event), _session(request), _owner(request)
         turn = _number(data.get("turn"), None)
         turn = turn if turn is not None and turn >= 0 else None
         text = str(data.get("text", ""))
@@ -51,24 +52,23 @@ class Handlers:
             text = now.exchanges[turn].question
         if data.get("do") == "unhear" and turn is not None and turn < len(now.exchanges):
             text, filters = self.chat.unheard(now.exchanges[turn], str(data.get("field")), str(data.get("value", "")))
-            now, turn = replace(now, filters=filters), None
-        for shown in self.chat.ask(text, now, session=_session(request), owner=_owner(request), turn=turn):
-            yield *_drawn(shown), self.chat.chips(now.filters)
+            turn = None
+            yield *_drawn(Shown()), filters, self.chat.chips(filters)
+        for shown in self.chat.ask(text, now, filters=filters, session=session, owner=owner, turn=turn):
+            yield *_drawn(shown), gr.skip(), gr.skip()
 
-    def narrow(self, event: gr.EventData, now: Talk) -> tuple[Any, ...]:
+    def narrow(self, event: gr.EventData, filters: Filters) -> tuple[Filters, str]:
         """Change the filters; the page itself keeps the menu in step with the chips."""
-        filters = self.chat.narrowed(now.filters, _data(event))
-        return replace(now, filters=filters), self.chat.chips(filters)
+        filters = self.chat.narrowed(filters, _data(event))
+        return filters, self.chat.chips(filters)
 
-    def rate(self, event: gr.EventData, now: Talk, request: gr.Request) -> Talk:
+    def rate(self, event: gr.EventData, now: Talk, request: gr.Request) -> None:
         """Keep what somebody thinks of an answer: rating 1, -1 or 0 for none, and a remark."""
         data = _data(event)
         place, rating = _number(data.get("turn"), -1), _number(data.get("rating"), 0)
-        if not 0 <= place < len(now.exchanges) or rating not in {-1, 0, 1}:
-            return now
-        rated = replace(now.exchanges[place], rating=rating, remark=str(data.get("remark", ""))[:2000])
-        exchanges = (*now.exchanges[:place], rated, *now.exchanges[place + 1 :])
-        return self.chat.judge(replace(now, exchanges=exchanges), place, _owner(request))
+        if 0 <= place < len(now.exchanges) and rating in {-1, 0, 1}:
+            judge = told(self.chat.judge)
+            judge(now, place, _owner(request), rating=rating, remark=str(data.get("remark", ""))[:2000])
 
     def export(self, event: gr.EventData, now: Talk) -> dict[str, str]:
         """An answer, or the whole conversation, as a file for the browser to save."""
@@ -93,26 +93,28 @@ class Handlers:
         if data.get("do") == "delete":
             self.chat.history.delete(chosen, owner=owner)
             if chosen == now.id:
-                now = Talk(filters=now.filters)
+                self.chat.leave(_session(request))
+                now = Talk()
                 shown = (now, "", "")
         elif data.get("do") == "rename":
             self.chat.history.rename(chosen, str(data.get("title", "")), owner=owner)
         return self.listed(text, now, request), *shown
 
-    def opened(self, conversation: str, now: Talk, request: gr.Request) -> tuple[Any, ...]:
+    def opened(self, conversation: str, request: gr.Request) -> tuple[Talk, str, str]:
         """A kept conversation; a new one where there is none with that id."""
+        self.chat.leave(_session(request))
         exchanges = self.chat.history.load(conversation, owner=_owner(request)) if conversation else None
-        now = Talk(conversation, exchanges, now.filters) if exchanges else Talk(filters=now.filters)
+        now = Talk(conversation, exchanges) if exchanges else Talk()
         return now, self.chat.finished(now), ""
 
-    def open_by(self, event: gr.EventData, now: Talk, request: gr.Request) -> tuple[Any, ...]:
+    def open_by(self, event: gr.EventData, request: gr.Request) -> tuple[Talk, str, str]:
         """Open the conversation that was chosen."""
-        return self.opened(str(_data(event).get("conversation", "")), now, request)
+        return self.opened(str(_data(event).get("conversation", "")), request)
 
-    def arrive(self, now: Talk, request: gr.Request) -> tuple[Any, ...]:
+    def arrive(self, request: gr.Request) -> tuple[Any, ...]:
         """Everything that a fresh browser tab shows; of a damaged library, what is wrong with it."""
         try:
-            shown = self.opened(request.query_params.get("c", ""), now, request)
+            shown = self.opened(request.query_params.get("c", ""), request)
             return (
                 *shown,
                 self.chat.welcome(),
@@ -124,14 +126,14 @@ class Handlers:
             return Talk(), "", "", render.broken_html(str(error)), "", "", ""
 
     def add_papers(
-        self, chosen: list[str] | None, text: str, where: str, newer: bool, now: Talk, request: gr.Request
+        self, chosen: list[str] | None, text: str, where: str, newer: bool, filters: Filters, request: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
         """Add papers, with progress; then the boxes are empty, unless something stood in the way."""
         told = ""
         for told in self.shelf.add(Given(chosen or (), text, where, newer), session=_session(request)):
             yield told, *[gr.skip()] * 8
         emptied = (None, "", "", False) if 'class="report"' in told else (gr.skip(),) * 4
-        changed = (self.summary(), self.chat.menu(now.filters), self.shelf.table("", "added", 0))
+        changed = (self.summary(), self.chat.menu(filters), self.shelf.table("", "added", 0))
         yield gr.skip(), *changed, self.first_page(), *emptied
 
     def report(self, request: gr.Request) -> dict[str, str]:
@@ -149,9 +151,9 @@ class Handlers:
         """Remove a paper."""
         return self.shelf.remove(str(_data(event).get("paper", ""))), self.summary(), self.shelf.table(text, "added", 0)
 
-    def new(self, now: Talk) -> tuple[Talk, str, str, str]:
+    def new(self, request: gr.Request) -> tuple[Talk, str, str, str]:
         """A conversation that has not begun; the filters stay."""
-        return Talk(filters=now.filters), "", "", self.chat.welcome()
+        return *self.opened("", request), self.chat.welcome()
 
     def first_page(self) -> str:
         """The first page with its example questions, which may take a second to try."""

@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,6 +77,16 @@ class History:
                 ],
             )
         return kept
+
+    def rate(self, conversation: str, place: int, rating: int, remark: str, *, owner: str) -> None:
+        """Keep a rating and a remark with an exchange, where the owner has one there."""
+        with self._open() as database:
+            where = (conversation, place)
+            sought = "SELECT exchange FROM turns WHERE conversation = ? AND place = ?"
+            row = database.execute(sought, where).fetchone() if _owned(database, conversation, owner) else None
+            if row is not None:
+                rated = dumped(replace(loaded(row[0]), rating=rating, remark=remark))
+                database.execute("UPDATE turns SET exchange = ? WHERE conversation = ? AND place = ?", (rated, *where))
 
     def load(self, conversation: str, *, owner: str) -> tuple[Exchange, ...] | None:
         """The exchanges of a conversation, None where the owner has none with that id."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from rag import Filters
 from rag.errors import UsageError
 from ui import render
 from ui.closing import Doorkeeper, Doors, Served
@@ -104,7 +105,7 @@ def build(handlers: Handlers) -> gr.Blocks:
     at = SimpleNamespace()  # the components, by name
     with gr.Blocks(title="Citewise", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
         at.bridge = gr.HTML("", elem_id="bridge", js_on_load=_BRIDGE, visible="hidden")
-        at.talk = gr.State(Talk())
+        at.talk, at.filters = gr.State(Talk()), gr.State(Filters())
         with gr.Row(elem_id="top"):
             gr.HTML(render.top_html(), elem_id="brand")
             at.summary = gr.HTML(elem_id="summary")
@@ -174,23 +175,27 @@ _IN_TURN: dict[str, Any] = {**_PRIVATE, "trigger_mode": "multiple", "concurrency
 
 def _wire_conversation(page: gr.Blocks, at: SimpleNamespace, on: Handlers) -> None:
     conversation = [at.talk, at.finished, at.live]
-    asked: dict[str, Any] = {"fn": on.ask, "inputs": [at.question, at.talk], "outputs": [at.question, *conversation]}
+    asked: dict[str, Any] = {
+        "fn": on.ask,
+        "inputs": [at.question, at.talk, at.filters],
+        "outputs": [at.question, *conversation],
+    }
     at.question.submit(**asked, **_EACH)
     at.go.click(**asked, **_EACH)
-    at.bridge.ask(on.ask_by, [at.talk], [*conversation, at.chips], **_EACH)
+    at.bridge.ask(on.ask_by, [at.talk, at.filters], [*conversation, at.filters, at.chips], **_EACH)
     at.bridge.halt(on.stop, None, None, queue=False, **_PRIVATE)
-    at.bridge.restart(on.new, [at.talk], [*conversation, at.welcome], **_PRIVATE)
-    at.bridge.filter(on.narrow, [at.talk], [at.talk, at.chips], **_IN_TURN)
+    at.bridge.restart(on.new, None, [*conversation, at.welcome], **_PRIVATE)
+    at.bridge.filter(on.narrow, [at.filters], [at.filters, at.chips], **_IN_TURN)
     at.bridge.similar(on.similar, None, at.similar, **_EACH)
-    at.bridge.rate(on.rate, [at.talk], [at.talk], **_IN_TURN).then(None, None, None, js=_KEPT)
+    at.bridge.rate(on.rate, [at.talk], None, **_IN_TURN).success(None, None, None, js=_KEPT)
     at.bridge.export(on.export, [at.talk], at.saved, **_PRIVATE).then(None, at.saved, None, js=_SAVE)
     # One after the other, so that what was typed last is what is listed.
     listing: dict[str, Any] = {**_PRIVATE, "concurrency_id": "kept", "concurrency_limit": 1}
     at.bridge.kept(on.listed, [at.looked_for, at.talk], at.kept, **listing)
     at.looked_for.change(on.listed, [at.looked_for, at.talk], at.kept, trigger_mode="always_last", **listing)
     at.bridge.alter(on.alter, [at.looked_for, at.talk], [at.kept, *conversation], **listing)
-    at.bridge.open(on.open_by, [at.talk], conversation, **_EACH)
-    page.load(on.arrive, [at.talk], [*conversation, at.welcome, at.summary, at.menu, at.table], **_PRIVATE).then(
+    at.bridge.open(on.open_by, None, conversation, **_EACH)
+    page.load(on.arrive, None, [*conversation, at.welcome, at.summary, at.menu, at.table], **_PRIVATE).then(
         on.first_page, None, at.welcome, **_PRIVATE
     )
 
@@ -205,5 +210,5 @@ def _wire_library(at: SimpleNamespace, on: Handlers) -> None:
     at.bridge.remove(on.remove, [at.words], [at.detail, at.summary, at.table], **_EACH)
     given = [at.files, at.pasted, at.path, at.newer]
     changed = [at.report, at.summary, at.menu, at.table, at.welcome]
-    at.add.click(on.add_papers, [*given, at.talk], [*changed, *given], **_PRIVATE)
+    at.add.click(on.add_papers, [*given, at.filters], [*changed, *given], **_PRIVATE)
     at.bridge.report(on.report, None, at.saved, **_PRIVATE).then(None, at.saved, None, js=_SAVE)

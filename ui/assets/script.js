@@ -5,6 +5,16 @@
   const send = (name, data = {}) => window.citewiseSend?.(name, data);
   const box = () => $("#question textarea");
 
+  // Gradio sends each event by a request of its own; two that follow each other quickly must not overtake one another.
+  const fetched = window.fetch;
+  let sent = Promise.resolve();
+  window.fetch = (where, how) => {
+    if (!String(where?.url ?? where).includes("/queue/join")) return fetched(where, how);
+    const taken = sent.then(() => fetched(where, how));
+    sent = taken.catch(() => {});
+    return taken;
+  };
+
   // Mathematics: an element of its own with a shadow root, so that redrawing the text around it cannot harm it.
   const katex = { module: null, sheet: null };
   const loadKatex = () => (katex.module ??= (async () => {
