@@ -150,6 +150,17 @@ def test_files_of_one_name_are_added_together_and_the_report_can_be_saved(visit,
     assert json.loads(Path(download.value.path()).read_text(encoding="utf-8"))["added"] == 2
 
 
+def test_a_file_of_any_kind_that_can_be_read_can_be_chosen(visit, empty_url, tmp_path):
+    page = library(visit(empty_url))
+    source = tmp_path / "pubmed.nbib"
+    source.write_text(
+        "PMID- 1\nTI  - Sandbank: Counting Seals\nAB  - Sandbank counts seals from the air.\n", encoding="utf-8"
+    )
+    page.set_input_files("#files input[type=file]", source)
+    page.wait_for_function("document.querySelector('#files').innerText.includes('pubmed')")
+    assert added(page) == 1
+
+
 def test_a_path_of_this_machine_is_added(visit, empty_url, tmp_path):
     source = papers_file(tmp_path / "more.jsonl", 3, "Lamp")
     page = library(visit(empty_url))

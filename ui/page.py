@@ -9,6 +9,7 @@ import gradio as gr
 
 from rag import Filters
 from rag.errors import UsageError
+from rag.parsers import SUFFIXES
 from ui import render
 from ui.closing import Doorkeeper, Doors, Served
 from ui.endpoints import Endpoints
@@ -24,7 +25,6 @@ from ui.sign_in import SignIn
 if TYPE_CHECKING:
     from rag.library import Library
 
-_ACCEPTED = [".txt", ".md", ".json", ".jsonl", ".csv", ".tsv", ".bib", ".ris", ".xml", ".gz"]
 _AT_ONCE = 32
 # Every button that is drawn as HTML reaches Python through one of these events of a component that nobody sees.
 _BRIDGE = """
@@ -137,7 +137,11 @@ def build(handlers: Handlers) -> gr.Blocks:
                 at.detail = gr.HTML("", elem_id="detail")
                 gr.HTML("<h2>Add papers</h2>")
                 at.files = gr.File(
-                    label="Files", file_count="multiple", file_types=_ACCEPTED, height=120, elem_id="files"
+                    label="Files",
+                    file_count="multiple",
+                    file_types=[*sorted(SUFFIXES), ".gz"],
+                    height=120,
+                    elem_id="files",
                 )
                 at.pasted = gr.Textbox(label="Or pasted text", lines=3, max_lines=10, elem_id="pasted")
                 at.path = gr.Textbox(label="Or a file, folder or address", visible=handlers.shelf.local, elem_id="path")
