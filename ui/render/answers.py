@@ -128,6 +128,7 @@ def _body(answer: Answer) -> str:
         start = answer.text.find(sentence.text, position)
         gap = answer.text[position:start] if start >= 0 else " "
         pieces.append(plain(gap) if number else "")
+        pieces.append('<span class="line"></span>' if number and "\n" in gap else "")
         pieces.append(_sentence(sentence, answer, number))
         position = start + len(sentence.text) if start >= 0 else position
     return "".join(pieces)
