@@ -8,6 +8,7 @@ import os
 import re
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,7 @@ class StaticTextEncoder:
         self.words: StaticTextEncoder = StaticTextEncoder(encoder, name) if folder else self
         self._static = encoder
         self.name = name
+        self._dimensions = dimensions
         self._shortening = _shortening(folder, dimensions) if folder and dimensions else None
         self.dimension = dimensions if self._shortening and dimensions else encoder.dimension
         parts = [encoder.fingerprint, self._shortening.fingerprint] if self._shortening else []
@@ -77,7 +79,7 @@ class StaticTextEncoder:
         self._loaded: tuple[ContextEncoder | None] | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
-        return StaticTextEncoder, (self._static, self.name, self._folder)
+        return partial(StaticTextEncoder, dimensions=self._dimensions), (self._static, self.name, self._folder)
 
     def encode(self, texts: Sequence[str], *, side: Side = "passage") -> Vectors:
         """Unit vectors, float32 (len(texts), dimension); zero for a text without known words."""

@@ -193,8 +193,9 @@ def test_few_passages_and_questions_are_not_sent_to_workers():
     assert pool.asked == 2
 
 
-def test_the_encoder_of_a_worker_gives_the_same_vectors():
-    encoder = build_encoder(EmbeddingSettings())
+@pytest.mark.parametrize("dimensions", [None, 64])
+def test_the_encoder_of_a_worker_gives_the_same_vectors(dimensions):
+    encoder = build_encoder(EmbeddingSettings(dimensions=dimensions))
     texts = [abstract(at) for at in range(9)]
     copy = pickle.loads(pickle.dumps(encoder))
     assert copy.fingerprint == encoder.fingerprint
