@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import subprocess
 import sys
@@ -291,6 +292,20 @@ def test_a_closed_catalog_says_so(place):
     catalog.close()
     with pytest.raises(LibraryError, match="closed"):
         catalog.count()
+
+
+def test_threads_that_have_ended_leave_no_connection_behind(tmp_path):
+    def connections() -> int:
+        gc.collect()
+        return sum(isinstance(item, sqlite3.Connection) for item in gc.get_objects())
+
+    with closing(filled(tmp_path / "catalog.sqlite", RECORDS)) as catalog:
+        before = connections()
+        for _ in range(20):
+            reader = threading.Thread(target=catalog.count)
+            reader.start()
+            reader.join()
+        assert connections() == before
 
 
 def test_what_others_read_is_read_to_its_end_before_the_catalog_is_closed(place):

@@ -6,7 +6,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ CREATE TABLE doomed (seq INTEGER PRIMARY KEY AUTOINCREMENT, passage TEXT NOT NUL
 
 
 class SqliteDatabase:
-    """A `Database` in the file `catalog.sqlite`: a connection for each thread that asks.
+    """A `Database` in the file `catalog.sqlite`: as many connections as threads ever asked at once.
 
     Nothing is made on disk before the first transaction; until then an absent file reads as an empty library.
     """
@@ -79,10 +79,8 @@ class SqliteDatabase:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        self._idle: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
-        self._idle = threading.Condition(self._guard)
-        self._reads = 0
         self._writing = threading.RLock()
         self._closed = False
         self._created = False
@@ -95,38 +93,29 @@ class SqliteDatabase:
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         """All rows of a query."""
-        with self._clear_errors(), self._under_way():
-            return self._connection().execute(_translated(sql), _bound(parameters)).fetchall()
-
-    @contextmanager
-    def _under_way(self) -> Generator[None]:
-        """Counts a read: to close a connection that another thread reads from crashes the process."""
-        with self._guard:
-            self._reads += 1
-        try:
-            yield
-        finally:
-            with self._guard:
-                self._reads -= 1
-                self._idle.notify_all()
+        with self._clear_errors(), self._lent() as connection:
+            return connection.execute(_translated(sql), _bound(parameters)).fetchall()
 
     @contextmanager
     def transaction(self) -> Generator[_Writing]:
         """A writing transaction; see `Database`."""
+        if (own := self._own()) is not None:
+            yield _Writing(own)
+            return
         with self._writing, self._clear_errors():
             self._create()
-            connection = self._connection()
-            if connection.in_transaction:
-                yield _Writing(connection)
-                return
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield _Writing(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                raise
+            with self._lent() as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                self._local.connection = connection
+                try:
+                    yield _Writing(connection)
+                    connection.execute("COMMIT")
+                except BaseException:
+                    with suppress(sqlite3.Error):
+                        connection.execute("ROLLBACK")
+                    raise
+                finally:
+                    self._local.connection = None
 
     def writing(self, *, alone: bool = False) -> WriterLock:
         """The folder's writer lock: here every writer is alone."""
@@ -142,15 +131,44 @@ class SqliteDatabase:
         return None if found == "ok" else " ".join(str(found).split())
 
     def close(self) -> None:
-        """Close the connections of all threads, once what they read is read."""
+        """Close all connections; one that is in use when it is given back, as SQLite crashes otherwise."""
         with self._guard:
             self._closed = True
-            if not self._idle.wait_for(lambda: not self._reads, timeout=_BUSY_SECONDS):
-                return  # left to the end of the process
-            for connection in self._connections:
-                with suppress(sqlite3.Error):
-                    connection.close()
-            self._connections.clear()
+            while self._idle:
+                _close(self._idle.pop())
+
+    def _own(self) -> sqlite3.Connection | None:
+        return getattr(self._local, "connection", None)
+
+    @contextmanager
+    def _lent(self) -> Generator[sqlite3.Connection]:
+        """A connection that no other thread uses meanwhile: within a transaction of this thread, that one's."""
+        if (own := self._own()) is not None:
+            yield own
+        elif (connection := self._taken()) is None:
+            with closing(_empty()) as nothing:
+                yield nothing
+        else:
+            try:
+                yield connection
+            finally:
+                self._give_back(connection)
+
+    def _taken(self) -> sqlite3.Connection | None:
+        """A connection, None while there is nothing to connect to."""
+        with self._guard:
+            if self._closed:
+                raise LibraryError(f"the library in {self.path.parent} was closed")
+            if self._idle:
+                return self._idle.pop()
+        return self._connect()
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        with self._guard:
+            if self._closed:
+                _close(connection)
+            else:
+                self._idle.append(connection)
 
     def _create(self) -> None:
         """Make the file and its tables where they do not exist yet."""
@@ -169,17 +187,9 @@ class SqliteDatabase:
             connection.close()
         self._created = True
 
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None or self._closed:
-            connection = self._connect()
-        return connection
-
-    def _connect(self) -> sqlite3.Connection:
-        if self._closed:
-            raise LibraryError(f"the library in {self.path.parent} was closed")
+    def _connect(self) -> sqlite3.Connection | None:
         if not self.path.exists():
-            return _empty()
+            return None
         connection = self._opened()
         version = _version(connection)
         if version > FORMAT:
@@ -190,13 +200,10 @@ class SqliteDatabase:
             )
         if version == 0:  # made this moment by another process, which has not committed its tables yet
             connection.close()
-            return _empty()
+            return None
         # A commit survives a power cut: what the indexes hold must never be newer than the catalog.
         for pragma in ("synchronous = FULL", "cache_size = -32000", "temp_store = MEMORY"):
             connection.execute(f"PRAGMA {pragma}")
-        with self._guard:
-            self._connections.append(connection)
-        self._local.connection = connection
         return connection
 
     def _opened(self) -> sqlite3.Connection:
@@ -273,6 +280,11 @@ def _make_tables(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {FORMAT}")
     connection.execute("COMMIT")
+
+
+def _close(connection: sqlite3.Connection) -> None:
+    with suppress(sqlite3.Error):
+        connection.close()
 
 
 def _empty() -> sqlite3.Connection:
