@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -17,12 +17,11 @@ from rag.assemble import (
     export_library,
     holds_library,
     import_library,
-    open_catalog,
     open_ingester,
-    open_readers,
     rebuild_indexes,
 )
-from rag.errors import CitewiseError, UsageError
+from rag.errors import UsageError
+from rag.latest import Latest
 from rag.papers import Paper
 from rag.settings import Settings, load_settings
 from rag.spending import Tally
@@ -30,8 +29,6 @@ from rag.steps import step
 from rag.tracing import close_traces, open_traces
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
-
     from llama_index.core.base.base_query_engine import BaseQueryEngine
 
     from rag.checkup import Check
@@ -43,9 +40,6 @@ if TYPE_CHECKING:
     from rag.retrieval import Retrieval
     from rag.stores.catalog import Catalog, Order
 
-logger = logging.getLogger(__name__)
-
-_PATIENCE_SECONDS = 2.0
 _COUNTS = ("added", "updated", "unchanged", "removed", "stopped", "seconds")
 
 Report = Callable[["Progress"], None]
@@ -80,18 +74,14 @@ class Library:
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder = folder
         self.settings = settings
-        self._opened: Catalog | None = None
-        self._readers: Readers | None = None
-        self._opening = threading.Lock()
         self.session = Tally(settings.llm.max_session_cost)
-        self._background: ThreadPoolExecutor | None = None
-        self._catching_up: Future[Readers] | None = None
+        self._latest = Latest(folder, settings, lambda: self.session)
         self._streams: WeakSet[AnswerStream] = WeakSet()
         self._listing = threading.Lock()
-        self._closed = False
+        self._open = ExitStack()
         open_traces(settings.tracing)
-        self._follower: threading.Thread | None = None
-        self._closing = threading.Event()
+        self._open.callback(close_traces, settings.tracing)
+        self._open.callback(self._latest.close)
 
     def ingest(
         self,
@@ -267,48 +257,13 @@ class Library:
         return CitewiseQueryEngine(self)
 
     def follow(self, seconds: float) -> None:
-        """From now on look every so many seconds for what others wrote, and catch up with it before anybody asks.
-
-        For a replica that stays open; where the catalog is in the folder there is nothing to do beforehand. While the
-        database or a server is away it goes on looking.
-        """
-        if self.settings.catalog.kind == "postgres" and seconds and self._follower is None:
-            # A daemon: what it has done is done by the executor, which no exit cuts off.
-            self._follower = threading.Thread(target=self._follow, args=(seconds,), name="citewise-follow", daemon=True)
-            self._follower.start()
-
-    def _follow(self, seconds: float) -> None:
-        failed = ""
-        while not self._closing.wait(seconds):
-            try:
-                self._current()
-                failed = ""
-            except UsageError:
-                failed = ""  # no papers yet
-            except CitewiseError as error:
-                if str(error) != failed and not self._closing.is_set():  # once, not every second
-                    logger.warning("not caught up: %s", error)
-                failed = str(error)
+        """From now on look every so many seconds for what others wrote; see `Latest.follow`. For a replica that stays
+        open."""
+        self._latest.follow(seconds)
 
     def close(self) -> None:
-        """Release the indexes and the catalog."""
-        self._closing.set()
-        if self._follower:
-            self._follower.join()
-            self._follower = None
-        background, self._background = self._background, None
-        if background:
-            background.shutdown()
-        with self._opening:
-            if self._readers:
-                self._readers.close()
-                self._readers = None
-            if self._opened:
-                self._opened.close()
-                self._opened = None
-            closed, self._closed = self._closed, True
-        if not closed:
-            close_traces(self.settings.tracing)
+        """Release the indexes and the catalog; whoever asks afterwards is told so by a LibraryError."""
+        self._open.close()
 
     def __enter__(self) -> Self:
         return self
@@ -327,40 +282,7 @@ class Library:
         return stream
 
     def _catalog(self) -> Catalog:
-        with self._opening:
-            if self._opened is None:
-                self._opened = open_catalog(self.folder, self.settings.catalog)
-            return self._opened
+        return self._latest.catalog()
 
     def _current(self) -> Readers:
-        """Readers of the library as it is now: opened anew when its generation has moved."""
-        catalog = self._catalog()
-        readers, generation = self._readers, catalog.generation()
-        if readers and readers.generation == generation:
-            return readers
-        if self.settings.catalog.kind == "postgres":
-            return self._caught_up(catalog, readers)
-        with self._opening:
-            if self._readers is None or self._readers.generation < generation:
-                return self._reopened(catalog)
-            return self._readers
-
-    def _caught_up(self, catalog: Catalog, readers: Readers | None) -> Readers:
-        """Others may have written much: a question waits a little for it, and is then answered from what there is."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        with self._opening:
-            if self._background is None:
-                self._background = ThreadPoolExecutor(1, "citewise-catch-up")
-            if self._catching_up is None or self._catching_up.done():
-                self._catching_up = self._background.submit(self._reopened, catalog)
-            catching_up = self._catching_up
-        try:
-            return catching_up.result(_PATIENCE_SECONDS if readers else None)
-        except TimeoutError:
-            return readers or catching_up.result()
-
-    def _reopened(self, catalog: Catalog) -> Readers:
-        previous = self._readers
-        self._readers = open_readers(self.folder, self.settings, catalog, previous=previous, session=self.session)
-        return self._readers
+        return self._latest.readers()
