@@ -34,6 +34,9 @@ _LONGEST = 2000
 _TRUE_COSINES = 40
 # Papers of the fused ranking, at least and for each one asked for, that are read to look for names in them.
 _FEWEST, _POOL = 40, 3
+# Where fewer passages hold any word of a question, the last of them is a find as well: the others get no word score at
+# all, not its score. (In longer lists that makes no question better, and a few worse.)
+_FEW = 10
 # Candidates that each exact name adds, and how many names are looked up.
 _BY_NAME, _NAMES = 10, 4
 
@@ -156,7 +159,8 @@ class Retriever:
         vectors = query_vectors.of(topic, more)
         dense = _best(self._dense.search(vector, width, only=only) for vector in vectors)
         asked = subject(topic) if asks_for_papers(topic) else topic
-        lexical = _best(self._lexical.search(query, width, only=only) for query in (asked, *more.queries))
+        by_words = [self._lexical.search(query, width, only=only) for query in (asked, *more.queries)]
+        lexical = _best(by_words)
         by_name = {
             key for name in understanding.names[:_NAMES] for key, _ in self._lexical.search(name, _BY_NAME, only=only)
         }
@@ -169,6 +173,8 @@ class Retriever:
         unranked = by_name - lexical.keys() - dense.keys()
         if unranked:
             lexical |= dict.fromkeys(unranked, min(lexical.values(), default=0.0))
+        if lexical and all(len(ranking) < _FEW for ranking in by_words):
+            lexical |= dict.fromkeys(dense.keys() - lexical.keys(), 0.0)
         best: dict[str, Fused] = {}
         for item in fuse(dense, lexical, dense_weight=self._settings.dense_weight):
             best.setdefault(_paper_of(item.id), item)

@@ -92,6 +92,22 @@ def test_the_named_or_described_paper_comes_first(retriever, question, first):
     assert ids(retriever.retrieve(question, k=3))[0] == first
 
 
+class Misled:
+    """An encoder that takes every question to be about quicksort."""
+
+    name, dimension, fingerprint = "misled", 2, "misled"
+
+    def encode(self, texts, *, side="passage"):
+        sorting = [side == "query" or "quicksort" in text for text in texts]
+        return np.array([(1.0, 0.0) if near else (0.6, 0.8) for near in sorting], dtype=np.float32)
+
+
+def test_the_only_paper_that_holds_the_word_comes_before_one_that_the_encoder_finds_near():
+    others = (Paper(f"other{n}", f"Report {n}", "On quicksort." if n % 2 else "Nothing.") for n in range(40))
+    misled = Retriever(*memory_parts((*PAPERS, *others), Misled()), Misled())
+    assert ids(misled.retrieve("What is boosted?", k=1)) == ["trees"]
+
+
 def test_hits_are_ranked_and_carry_raw_scores_and_a_quote_of_the_abstract(retriever):
     found = retriever.retrieve("collapse of dimension in contrastive learning", k=4)
     assert [hit.rank for hit in found.hits] == [1, 2, 3, 4]
