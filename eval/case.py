@@ -99,6 +99,8 @@ class Case(BaseModel):
             raise ValueError("a fact needs at least one alternative, and none may be empty")
         if self.grades and len(self.grades) != len(self.relevant):
             raise ValueError(f"{len(self.relevant)} relevant papers but {len(self.grades)} grades")
+        if any(grade < 1 for grade in self.grades):
+            raise ValueError("a grade is a whole number from 1; leave papers that are not relevant out")
         return self
 
     @property

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,12 @@ Judgements = dict[str, dict[str, int]]  # question id → document id → grade 
 _TOPIC = re.compile(r"<top>(.*?)</top>", re.DOTALL | re.IGNORECASE)
 _TOPIC_NUMBER = re.compile(r"<num>\s*(?:Number:)?\s*([^\s<]+)", re.IGNORECASE)
 _TOPIC_TITLE = re.compile(r"<title>\s*(?:Topic:)?\s*(.*?)\s*(?=<|\Z)", re.DOTALL | re.IGNORECASE)
+_EXPECTED = {  # pydantic's kinds of error, in the words of JSON
+    "tuple_type": "expected a list",
+    "string_type": "expected text",
+    "model_type": "expected an object",
+    "dataclass_type": "expected an object",
+}
 
 
 def load_cases(path: str | Path) -> list[Case]:
@@ -45,6 +52,8 @@ def load_beir(folder: str | Path, split: str = "test") -> list[Case]:
         if grades := judged.get(identifier):
             named = {titles.get(document) or document: grade for document, grade in grades.items()}
             cases.append(_judged(identifier, row.get("text"), named, f"{folder / 'queries.jsonl'}:{line}"))
+    if not cases:
+        raise InputError(f"{folder}: no query has a judgement in qrels/{split}.tsv; do the ids agree?")
     return _unique(cases)
 
 
@@ -82,7 +91,7 @@ def _validated(row: Any, where: str) -> Case:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
+        said = _EXPECTED.get(first["type"]) or first["msg"].removeprefix("Value error, ")
         raise InputError(f"{where}: {f'{key}: ' if key else ''}{said}") from error
 
 
@@ -94,13 +103,27 @@ def _unique(cases: Iterable[Case]) -> list[Case]:
         seen[case.id] = case
     if not seen:
         raise InputError("there is no case to evaluate: the file is empty")
+    for case in seen.values():
+        _check_paraphrase(case, seen)
     return list(seen.values())
+
+
+def _check_paraphrase(case: Case, known: Mapping[str, Case]) -> None:
+    """Raise InputError for a paraphrase that would stand alone, so that its consistency would not be measured."""
+    if not case.paraphrase_of:
+        return
+    if case.paraphrase_of not in known:
+        raise InputError(f"{case.where}: paraphrase_of: no case has the id {case.paraphrase_of!r}")
+    if known[case.paraphrase_of].paraphrase_of:
+        raise InputError(
+            f"{case.where}: paraphrase_of: {case.paraphrase_of!r} is a paraphrase itself; name its original"
+        )
 
 
 def _objects(path: Path) -> Iterator[tuple[int, Any]]:
     for line, content in _lines(path):
         try:
-            yield line, json.loads(content)
+            yield line, json.loads(content.rstrip())
         except json.JSONDecodeError as error:
             raise InputError(f"{path}:{line}: not JSON: {error.msg} (column {error.colno})") from error
 
@@ -108,13 +131,17 @@ def _objects(path: Path) -> Iterator[tuple[int, Any]]:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines that hold something, numbered from 1."""
     opened = gzip.open if path.suffix == ".gz" else open
+    number = 0
     try:
-        with opened(path, "rt", encoding="utf-8-sig") as stream:
-            yield from ((number, line) for number, line in enumerate(stream, start=1) if line.strip())
+        with opened(path, "rb") as stream:
+            for number, content in enumerate(stream, start=1):
+                line = content.decode("utf-8-sig" if number == 1 else "utf-8")
+                if line.strip():
+                    yield number, line
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(f"{path}:{number}: not UTF-8 text ({error.reason} at byte {error.start})") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _titles(corpus: Path) -> dict[str, str]:
@@ -126,14 +153,16 @@ def _titles(corpus: Path) -> dict[str, str]:
 def _beir_judgements(path: Path) -> Judgements:
     rows = ((line, content.split("\t")) for line, content in _lines(path) if not content.startswith("query-id"))
     return _judgements(
-        (line, row[0], row[1], row[2]) if len(row) == 3 else _malformed(path, line, 3) for line, row in rows
+        path,
+        ((line, row[0], row[1], row[2]) if len(row) == 3 else _malformed(path, line, 3) for line, row in rows),
     )
 
 
 def _trec_judgements(path: Path) -> Judgements:
     rows = ((line, content.split()) for line, content in _lines(path))
     return _judgements(
-        (line, row[0], row[2], row[3]) if len(row) == 4 else _malformed(path, line, 4) for line, row in rows
+        path,
+        ((line, row[0], row[2], row[3]) if len(row) == 4 else _malformed(path, line, 4) for line, row in rows),
     )
 
 
@@ -141,13 +170,13 @@ def _malformed(path: Path, line: int, columns: int) -> Any:
     raise InputError(f"{path}:{line}: expected {columns} columns")
 
 
-def _judgements(rows: Iterable[tuple[int, str, str, str]]) -> Judgements:
+def _judgements(path: Path, rows: Iterable[tuple[int, str, str, str]]) -> Judgements:
     judged: Judgements = defaultdict(dict)
     for line, query, document, grade in rows:
         try:
             value = int(grade)
         except ValueError as error:
-            raise InputError(f"judgements, line {line}: the grade {grade.strip()!r} is not a whole number") from error
+            raise InputError(f"{path}:{line}: the grade {grade.strip()!r} is not a whole number") from error
         if value > 0:
             judged[query][document] = value
     return judged

@@ -63,6 +63,13 @@ def test_a_case_with_nothing_to_find_is_unanswerable_unless_said_otherwise(tmp_p
         ({"id": "b", "question": "Q?", "facts": [[]]}, "a fact needs at least one alternative"),
         ({"id": "b", "question": "Q?", "answerable": "maybe"}, "answerable: "),
         ({"id": "b", "question": "Q?", "relevant": ["x"], "grades": [1, 2]}, "1 relevant papers but 2 grades"),
+        ({"id": "b", "question": "Q?", "relevant": ["x"], "grades": [0]}, "a grade is a whole number from 1"),
+        ({"id": "b", "question": "Q?", "relevant": "x"}, "relevant: expected a list"),
+        ({"id": "b", "question": "Q?", "facts": ["x", 3]}, "facts.1: expected a list"),
+        ({"id": "b", "question": ["Q?"]}, "question: expected text"),
+        ({"id": "b", "question": "Q?", "history": ["before"]}, "history.0: expected an object"),
+        ({"id": "b", "question": "Q?", "filters": 2019}, "filters: expected an object"),
+        ({"id": "b", "question": "Q?", "paraphrase_of": "c"}, "paraphrase_of: no case has the id 'c'"),
         ([1, 2], "expected an object"),
     ],
 )
@@ -73,6 +80,14 @@ def test_a_wrong_case_is_named_by_file_and_line(tmp_path: Path, second: object, 
     assert f"{path}:2: " in str(caught.value)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_paraphrase_names_an_original_and_no_other_paraphrase(tmp_path: Path):
+    first, again = {"id": "a", "question": "Q?"}, {"id": "b", "question": "Tell me: Q?", "paraphrase_of": "a"}
+    assert [case.paraphrase_of for case in load_cases(write(tmp_path / "right.jsonl", again, first))] == ["a", ""]
+    third = {"id": "c", "question": "So, Q?", "paraphrase_of": "b"}
+    with pytest.raises(InputError, match=r"wrong\.jsonl:3: paraphrase_of: 'b' is a paraphrase itself"):
+        load_cases(write(tmp_path / "wrong.jsonl", first, again, third))
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n"])
@@ -86,9 +101,12 @@ def test_an_empty_file_is_refused(tmp_path: Path, content: bytes):
 def test_what_cannot_be_read_is_one_clear_line(tmp_path: Path):
     with pytest.raises(InputError, match="cannot read"):
         load_cases(tmp_path / "missing.jsonl")
-    (tmp_path / "latin.jsonl").write_bytes(b'{"question": "caf\xe9"}')
-    with pytest.raises(InputError, match="not UTF-8"):
+    (tmp_path / "latin.jsonl").write_bytes(b'{"question": "tea"}\n{"question": "caf\xe9"}')
+    with pytest.raises(InputError, match=r"latin\.jsonl:2: not UTF-8"):
         load_cases(tmp_path / "latin.jsonl")
+    (tmp_path / "torn.jsonl.gz").write_bytes(gzip.compress(b'{"question": "tea"}\n' * 9)[:-9])
+    with pytest.raises(InputError, match="cannot read"):
+        load_cases(tmp_path / "torn.jsonl.gz")
 
 
 def test_compressed_cases_with_a_byte_order_mark_load(tmp_path: Path):
@@ -120,6 +138,20 @@ def test_a_malformed_judgement_is_named_by_line(tmp_path: Path):
     folder = beir(tmp_path / "set")
     write(folder / "qrels" / "test.tsv", "query-id\tcorpus-id\tscore", "q1 d1 2")
     with pytest.raises(InputError, match=r"test\.tsv:2: expected 3 columns"):
+        load_beir(folder)
+
+
+def test_a_grade_that_is_no_number_is_named_by_file_and_line(tmp_path: Path):
+    folder = beir(tmp_path / "set")
+    write(folder / "qrels" / "test.tsv", "query-id\tcorpus-id\tscore", "q1\td1\t2", "q1\td2\tyes")
+    with pytest.raises(InputError, match=r"test\.tsv:3: the grade 'yes' is not a whole number"):
+        load_beir(folder)
+
+
+def test_a_beir_folder_whose_ids_disagree_says_so(tmp_path: Path):
+    folder = beir(tmp_path / "set")
+    write(folder / "qrels" / "test.tsv", "query-id\tcorpus-id\tscore", "999\td1\t2")
+    with pytest.raises(InputError, match=r"no query has a judgement in qrels/test\.tsv"):
         load_beir(folder)
 
 
