@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from eval.measures import named
@@ -37,17 +37,17 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """A condition, what was measured (None: no case has the measure), the bound it met or broke."""
+    """A condition, what was measured, the bound it met or broke (each None where no case has the measure)."""
 
     condition: Condition
     value: float | None
-    bound: float
+    bound: float | None
     passed: bool
 
     def __str__(self) -> str:
-        shown = "no case has it" if self.value is None else f"{self.value:.4f}"
+        value, bound = ("not measured in any case" if x is None else f"{x:.4f}" for x in (self.value, self.bound))
         word = "ok" if self.passed else "BROKEN"
-        return f"{word}: {self.condition.text} ({self.condition.measure} is {shown}, the bound is {self.bound:.4f})"
+        return f"{word}: {self.condition.text} ({self.condition.measure} is {value}, the bound is {bound})"
 
 
 def parse_gate(text: str) -> list[Condition]:
@@ -56,12 +56,25 @@ def parse_gate(text: str) -> list[Condition]:
     >>> [(item.measure, item.number, item.relative) for item in parse_gate("rr>=0.8, facts>=base-0.02")]
     [('rr', 0.8, False), ('facts', -0.02, True)]
     """
-    return [_condition(part) for part in text.split(",") if part.strip()]
+    conditions = [_condition(part) for part in text.split(",") if part.strip()]
+    if not conditions:  # as of an unset variable in a build's script
+        raise UsageError('the gate is empty; write conditions, such as "ndcg@10>=0.85,facts>=base-0.02"')
+    return conditions
 
 
-def check_gate(conditions: list[Condition], run: Run, base: Run | None = None) -> list[GateResult]:
-    """Each condition checked. A measure that no case has breaks its condition: a gate never passes on
-    nothing.
+def check_checkable(conditions: Sequence[Condition], measures: Iterable[str], *, based: bool) -> None:
+    """Raise UsageError for a condition that a run of these measures could not be held to, before it is made."""
+    known = [*measures, *_LATENCIES]
+    for condition in conditions:
+        if condition.measure not in known:
+            raise UsageError(f"{condition.text!r} needs the measure {condition.measure}; add it to --measures")
+        if condition.relative and not based:
+            raise UsageError(f"{condition.text!r} needs a run to start from; give --base RUN")
+
+
+def check_gate(conditions: Sequence[Condition], run: Run, base: Run | None = None) -> list[GateResult]:
+    """Each condition checked, relative ones over the cases that both runs have. A measure that no case has breaks its
+    condition: a gate never passes on nothing.
     """
     return [_checked(condition, run, base) for condition in conditions]
 
@@ -80,14 +93,16 @@ def _condition(part: str) -> Condition:
 
 
 def _checked(condition: Condition, run: Run, base: Run | None) -> GateResult:
-    start = 0.0
+    start: float | None = 0.0
     if condition.relative:
         if base is None:
             raise UsageError(f"{condition.text!r} needs a run to start from; give --base RUN")
-        start = _value(base, condition.measure) or 0.0
-    bound = start + condition.number
+        run, base = run.over(base), base.over(run)
+        start = _value(base, condition.measure)
     value = _value(run, condition.measure)
-    return GateResult(condition, value, bound, value is not None and _OPERATORS[condition.operator](value, bound))
+    bound = None if start is None else start + condition.number
+    met = value is not None and bound is not None and _OPERATORS[condition.operator](value, bound)
+    return GateResult(condition, value, bound, met)
 
 
 def _value(run: Run, measure: str) -> float | None:

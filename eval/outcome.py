@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean, quantiles
@@ -82,9 +82,16 @@ class Run:
             return self.latency[name]
         return self.summary["measures"][name]["mean"]
 
+    def over(self, other: Run) -> Run:
+        """This run over the cases that the other has too. Raises InputError where there are none."""
+        shared = {row["id"] for row in other.rows}
+        rows = tuple(row for row in self.rows if row["id"] in shared)
+        if not rows:
+            raise InputError(f"{self.name} and {other.name} have no case in common")
+        return replace(self, rows=rows, seconds={row["id"]: self.seconds[row["id"]] for row in rows})
+
     def save(self, folder: Path) -> None:
         """Write summary.json, cases.jsonl and timings.json, each whole or not at all."""
-        folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / CASES, "".join(f"{_line(row)}\n" for row in self.rows))
         seconds = {case: round(value, 6) for case, value in self.seconds.items()}
         write_whole(folder / TIMINGS, f"{json.dumps({**self.latency, 'seconds': seconds}, indent=1)}\n")
@@ -131,10 +138,25 @@ class Run:
 
 
 def write_whole(path: Path, content: str) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part."""
+    """Write a file, and the folder it is to lie in, so that a reader sees the old one or the new one, never a part.
+    Raises InputError where it cannot be written.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(content, encoding="utf-8")
-    partial.replace(path)
+    try:
+        made_folder(path.parent)
+        partial.write_text(content, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def made_folder(path: Path) -> Path:
+    """The folder, made where it is not there. Raises InputError where it cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {path}: {error.strerror or error}") from error
+    return path
 
 
 def _line(row: Row) -> str:

@@ -17,7 +17,7 @@ from eval.measures import named
 from eval.measures.base import CaseMeasure, Measure
 from eval.measures.facts import missing_facts
 from eval.measures.retrieval import IR_NAMES, retrieval_values
-from eval.outcome import Run
+from eval.outcome import Run, made_folder
 from eval.replies import ReplyLog
 from eval.reply import Reply
 from eval.systems import System, as_system
@@ -62,7 +62,7 @@ def run(
     system = as_system(answerer, papers, name=name or "system")
     names = Names.of(system.papers())
     linked = link(given, names, allow_missing=allow_missing) if names.ids else given
-    log = ReplyLog(Path(out) / "replies.jsonl" if out else None)
+    log = ReplyLog(made_folder(Path(out)) / "replies.jsonl" if out else None)
     asked = ask_all(system, linked, log, jobs=jobs, times=repeats, progress=progress)
     told = [tuple(aliased(reply, names.aliases) for reply in replies) for replies in asked]
     replies = [first for first, *_ in told]

@@ -51,14 +51,50 @@ def test_a_broken_gate_exits_1_and_says_which(starter_folder: Path, tmp_path: Pa
     assert "❌" in markdown.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--gate", ""], "the gate is empty"),
+        (["--gate", "facts>=base"], "give --base RUN"),
+        (["--gate", "facts>=0", "--measures", "correct,rr"], "add it to --measures"),
+        (["--seed", "-1"], "'--seed'"),
+    ],
+)
+def test_what_cannot_be_checked_is_told_before_anything_is_asked(
+    starter_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+):
+    assert evaluate(starter_folder, tmp_path / "run", *FAST, *options) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_results_go_into_folders_that_are_made_and_a_file_in_the_way_is_told(
+    starter_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    junit, markdown = tmp_path / "new" / "junit.xml", tmp_path / "newer" / "run.md"
+    options = [*FAST, "--junit", str(junit), "--markdown", str(markdown)]
+    assert evaluate(starter_folder, tmp_path / "run", *options) == 0
+    assert junit.is_file()
+    assert markdown.is_file()
+    assert evaluate(starter_folder, junit, *FAST) == 2
+    assert f"cannot make the folder {junit}: File exists" in capsys.readouterr().err
+
+
 def test_two_configurations_run_side_by_side_and_are_compared(
     starter_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     talkative = tmp_path / "talkative.yaml"
     talkative.write_text("gate: {threshold: 0.0}\n", encoding="utf-8")
     out = tmp_path / "runs"
-    options = ["--tag", "unanswerable", "--limit", "8", "--config", "eval", "--config", f"eval+{talkative}"]
+    other = tmp_path / "other.yaml"
+    other.write_text("answer: {max_sentences: 1}\n", encoding="utf-8")
+    named = ["eval", f"eval+{talkative}", f"eval+{other}"]
+    markdown = tmp_path / "all.md"
+    options = ["--tag", "unanswerable", "--limit", "8", "--markdown", str(markdown)]
+    options += [part for name in named for part in ("--config", name)]
     assert evaluate(starter_folder, out, *options) == 0
+    told = markdown.read_text(encoding="utf-8")
+    assert all(f"### eval+{name} against eval: 8 cases" in told for name in ("talkative", "other"))
     compared = json.loads((out / "eval+talkative" / "comparison.json").read_text(encoding="utf-8"))
     assert compared["measures"]["abstain_recall"]["second"] == 0
     assert compared["measures"]["abstain_recall"]["first"] > 0

@@ -16,7 +16,7 @@ from eval.report.confidence import reliability_bins, risk_coverage
 from eval.report.junit import junit
 from eval.report.markdown import run_markdown
 from eval.report.page import page
-from rag.errors import UsageError
+from rag.errors import InputError, UsageError
 from rag.papers import Paper
 from tests import eval_fakes as fakes
 
@@ -161,7 +161,19 @@ def test_a_gate_never_passes_on_a_measure_that_no_case_has(good: Run):
     empty = replace(good, rows=tuple({**row, "measures": {**row["measures"], "facts": None}} for row in good.rows))
     (result,) = check_gate(parse_gate("facts<=1"), empty)
     assert not result.passed
-    assert "no case has it" in str(result)
+    assert "not measured in any case" in str(result)
+    (relative,) = check_gate(parse_gate("facts>=base-2"), good, empty)
+    assert not relative.passed
+
+
+def test_a_relative_condition_looks_at_the_cases_of_both_runs_only(good: Run, bad: Run):
+    unanswerable = replace(bad, rows=tuple(row for row in bad.rows if not row["answerable"]))
+    (result,) = check_gate(parse_gate("correct>=base-0.1"), good, unanswerable)
+    assert (result.value, result.bound) == (1.0, -0.1)
+    (result,) = check_gate(parse_gate("correct>=base-0.1"), unanswerable, good)
+    assert (result.value, result.bound) == (0.0, 0.9)
+    with pytest.raises(InputError, match="no case in common"):
+        check_gate(parse_gate("correct>=base"), good, replace(bad, rows=()))
 
 
 @pytest.mark.parametrize(
@@ -172,6 +184,8 @@ def test_a_gate_never_passes_on_a_measure_that_no_case_has(good: Run):
         ("facts>=base0.1", "write base\\+0.1 or base-0.1"),
         ("fact>=0.5", "no measure is called 'fact'"),
         ("facts>=base-0.1", "give --base RUN"),
+        ("", "the gate is empty"),
+        (" , ", "the gate is empty"),
     ],
 )
 def test_a_gate_that_cannot_be_read_is_a_usage_error(good: Run, gate: str, message: str):

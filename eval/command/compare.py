@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from eval.command.output import exit_code, gate_options, gate_results, tell_comparison, write_report
+from eval.command.output import exit_code, gate_options, seed_option, tell_comparisons, write_report
+
+if TYPE_CHECKING:
+    from eval.gates import Condition
 
 
 @click.command("compare")
 @click.argument("first", type=click.Path())
 @click.argument("second", type=click.Path())
-@click.option("--seed", type=int, default=0, help="Of the resampling; same seed, same numbers.")
+@seed_option
 @gate_options
 def compare_command(
-    first: str, second: str, seed: int, gate: str | None, markdown_file: str | None, as_json: bool
+    first: str, second: str, seed: int, gate: list[Condition], markdown_file: str | None, as_json: bool
 ) -> int:
     """Compare two runs: is SECOND better than FIRST, beyond chance? The gate is checked on SECOND, base is
     FIRST.
     """
     from eval.comparing import compare
+    from eval.gates import check_gate
     from eval.outcome import Run
 
     before, after = Run.load(first), Run.load(second)
-    results = gate_results(gate, after, before)
-    tell_comparison(compare(before, after, seed=seed), results, markdown_file=markdown_file, as_json=as_json)
+    results = check_gate(gate, after, before)
+    compared = [(compare(before, after, seed=seed), results)]
+    tell_comparisons(compared, markdown_file=markdown_file, as_json=as_json)
     return exit_code(results)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from eval.command.output import progress_bar
+from eval.command.output import progress_bar, seed_option
 from eval.command.run import filled
 from rag.cli.options import cost_option, library_options, open_with, within_cost
 from rag.errors import UsageError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     help="Rules need no key; votes are those given on the chat page.",
 )
 @click.option("-n", "count", type=click.IntRange(1, 10_000), default=60, show_default=True, help="Cases at most.")
-@click.option("--seed", type=int, default=0, help="Of the draw; same seed, same cases.")
+@seed_option
 @click.option("--force", is_flag=True, help="Replace OUT.jsonl where there is one.")
 @cost_option
 @library_options

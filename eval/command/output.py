@@ -14,7 +14,7 @@ from rag.errors import CostLimit
 if TYPE_CHECKING:
     from eval.asking import Progress
     from eval.comparing import Comparison
-    from eval.gates import GateResult
+    from eval.gates import Condition, GateResult
     from eval.judges.base import Judge
     from eval.outcome import Run
     from rag.spending import Tally
@@ -32,15 +32,32 @@ def resumable() -> Iterator[None]:
         raise CostLimit(told) from error
 
 
+def _conditions(_context: click.Context, _option: click.Parameter, text: str | None) -> list[Condition]:
+    """Read when the command begins: a gate that cannot be read is told before anything is asked."""
+    if text is None:
+        return []
+    from eval.gates import parse_gate
+
+    return parse_gate(text)
+
+
 def gate_options(command: Command) -> Command:
-    """Add --gate, --markdown and --json."""
+    """Add --gate (as conditions), --markdown and --json."""
     for option in (
-        click.option("--gate", metavar="CONDITIONS", help='Such as "ndcg@10>=0.85,facts>=base-0.02".'),
+        click.option(
+            "--gate", metavar="CONDITIONS", callback=_conditions, help='Such as "ndcg@10>=0.85,facts>=base-0.02".'
+        ),
         click.option("--markdown", "markdown_file", type=click.Path(), help="Write Markdown for a pull request."),
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
     ):
         command = option(command)
     return command
+
+
+def seed_option(command: Command) -> Command:
+    """Add --seed."""
+    told = "Of the draws; same seed, same numbers."
+    return click.option("--seed", type=click.IntRange(0), default=0, help=told)(command)
 
 
 def judge_options(command: Command) -> Command:
@@ -72,13 +89,6 @@ def made_judge(
     return default_judge()
 
 
-def gate_results(text: str | None, run: Run, base: Run | None) -> list[GateResult]:
-    """The gate's conditions, checked; none without a gate."""
-    from eval.gates import check_gate, parse_gate
-
-    return check_gate(parse_gate(text), run, base) if text else []
-
-
 def show_gate(results: Sequence[GateResult]) -> None:
     """A line a condition; broken ones on standard error."""
     for item in results:
@@ -102,21 +112,22 @@ def write_report(run: Run, folder: Path, base: Run | None = None, others: Sequen
     return path
 
 
-def tell_comparison(
-    comparison: Comparison, results: Sequence[GateResult], *, markdown_file: str | None, as_json: bool
+def tell_comparisons(
+    compared: Sequence[tuple[Comparison, Sequence[GateResult]]], *, markdown_file: str | None, as_json: bool
 ) -> None:
-    """Show a comparison and its gate, as a table or as JSON, and write the Markdown asked for."""
+    """Show comparisons, each with its gate, as tables or as JSON, and write the Markdown asked for."""
     from eval.outcome import write_whole
     from eval.report.markdown import comparison_markdown
     from eval.report.terminal import show_comparison
 
     if markdown_file:
-        write_whole(Path(markdown_file), comparison_markdown(comparison, results))
-    if as_json:
-        print_json(comparison.as_json())
-    else:
-        show_comparison(comparison)
-    show_gate(results)
+        write_whole(Path(markdown_file), "\n".join(comparison_markdown(*item) for item in compared))
+    for comparison, results in compared:
+        if as_json:
+            print_json(comparison.as_json())
+        else:
+            show_comparison(comparison)
+        show_gate(results)
 
 
 def print_json(value: Any) -> None:

@@ -11,14 +11,14 @@ import click
 from eval.command.output import (
     exit_code,
     gate_options,
-    gate_results,
     judge_options,
     made_judge,
     print_json,
     progress_bar,
     resumable,
+    seed_option,
     show_gate,
-    tell_comparison,
+    tell_comparisons,
     write_report,
 )
 from rag.cli.options import cost_option, library_options, open_with
@@ -28,7 +28,6 @@ from rag.spending import Tally
 if TYPE_CHECKING:
     from eval.case import Case
     from eval.comparing import Comparison
-    from eval.gates import GateResult
     from eval.judges.base import Judge
     from eval.labels import Label
     from eval.outcome import Run
@@ -56,7 +55,7 @@ Systems = dict[str, tuple[str, ...]]
 )
 @judge_options
 @click.option("--labels", "labels_file", type=click.Path(), help="Human labels: report how far the judge agrees.")
-@click.option("--seed", type=int, default=0, help="Of the resampling; same seed, same numbers.")
+@seed_option
 @click.option("--fresh", is_flag=True, help="Ask everything again.")
 @click.option("--allow-missing", is_flag=True, help="Let papers that the library does not hold count as misses.")
 @click.option("--base", type=click.Path(), help="A run to measure the gate's “base” by.")
@@ -80,6 +79,7 @@ def run_command(cases_path: str, out: str, configs: tuple[str, ...], **options: 
     options["labels"] = read_labels(options["labels_file"]) if options["labels_file"] else []
     chosen = chosen_cases(cases, options["tags"], options["limit"])
     systems = _systems(configs)
+    _check_gate(options, based=len(systems) > 1 or bool(options["base"]))
     options["session"] = None if options["max_cost"] is None else Tally(options["max_cost"])
     with resumable():
         if len(systems) == 1:
@@ -102,6 +102,18 @@ def filled(library: Library) -> Library:
     return library
 
 
+def _measures(options: dict[str, Any]) -> list[str]:
+    """The names given, none where all are meant."""
+    return [name for part in (options["measures"] or "").split(",") if (name := part.strip())]
+
+
+def _check_gate(options: dict[str, Any], *, based: bool) -> None:
+    from eval.gates import check_checkable
+    from eval.measures import named
+
+    check_checkable(options["gate"], named(_measures(options)), based=based)
+
+
 def _systems(configs: Sequence[str]) -> Systems:
     """Configurations by name: one system for each --config, "default" where none is given."""
     if not configs:
@@ -121,6 +133,7 @@ def _system_name(config: str) -> str:
 
 
 def _run_one(cases: list[Case], out: Path, systems: Systems, options: dict[str, Any]) -> int:
+    from eval.gates import check_gate
     from eval.outcome import Run, write_whole
     from eval.report.junit import junit
     from eval.report.markdown import run_markdown
@@ -129,7 +142,7 @@ def _run_one(cases: list[Case], out: Path, systems: Systems, options: dict[str, 
     ((name, configs),) = systems.items()
     base = Run.load(options["base"]) if options["base"] else None
     finished = _run_system(cases, out, name, configs, options)
-    results = gate_results(options["gate"], finished, base)
+    results = check_gate(options["gate"], finished, base)
     page = write_report(finished, out, base)
     if options["markdown_file"]:
         write_whole(Path(options["markdown_file"]), run_markdown(finished, results))
@@ -149,23 +162,23 @@ def _run_several(cases: list[Case], out: Path, systems: Systems, options: dict[s
     way.
     """
     from eval.comparing import compare
+    from eval.gates import check_gate
 
     if options["junit_file"] or options["base"]:
         raise UsageError("--junit and --base are for one configuration; the first --config is the base of the others")
     runs = [_run_system(cases, out / name, name, configs, options) for name, configs in systems.items()]
     base = runs[0]
     base.save(out)
-    results: list[GateResult] = []
-    for other in runs[1:]:
-        comparison = compare(base, other, seed=options["seed"])
-        checked = gate_results(options["gate"], other, base)
-        results += checked
+    compared = [
+        (compare(base, other, seed=options["seed"]), check_gate(options["gate"], other, base)) for other in runs[1:]
+    ]
+    for other, (comparison, _) in zip(runs[1:], compared, strict=True):
         _save_comparison(comparison, out / other.name)
-        tell_comparison(comparison, checked, markdown_file=options["markdown_file"], as_json=options["as_json"])
         write_report(other, out / other.name, base)
     write_report(base, out / base.name)
     write_report(base, out, others=runs[1:])
-    return exit_code(results)
+    tell_comparisons(compared, markdown_file=options["markdown_file"], as_json=options["as_json"])
+    return exit_code([result for _, results in compared for result in results])
 
 
 def _run_system(cases: list[Case], out: Path, name: str, configs: tuple[str, ...], options: dict[str, Any]) -> Run:
@@ -175,7 +188,6 @@ def _run_system(cases: list[Case], out: Path, name: str, configs: tuple[str, ...
     if options["fresh"]:
         for kept in ("replies.jsonl", "votes.jsonl"):
             (out / kept).unlink(missing_ok=True)
-    measures = [part.strip() for part in options["measures"].split(",")] if options["measures"] else None
     with (
         open_with(options["folder"], configs) as library,
         progress_bar(f"asking {name}") as progress,
@@ -186,7 +198,7 @@ def _run_system(cases: list[Case], out: Path, name: str, configs: tuple[str, ...
             cases,
             name=name,
             out=out,
-            measures=measures,
+            measures=_measures(options),
             judge=_judge(library, options, out),
             seed=options["seed"],
             jobs=options["jobs"],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from eval.command.output import print_json, progress_bar, resumable
+from eval.command.output import print_json, progress_bar, resumable, seed_option
 from eval.command.run import chosen_cases, filled
 from rag.cli.options import cost_option, library_options, open_with
 from rag.spending import Tally
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--tag", "tags", multiple=True, help="Only cases with this tag or kind; repeatable.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first cases.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, help="Questions at a time (for model servers).")
-@click.option("--seed", type=int, default=0, help="Of the resampling; same seed, same numbers.")
+@seed_option
 @cost_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @library_options
