@@ -37,7 +37,7 @@ def running(folder: Path, port: int | None = None) -> Iterator[str]:
     finally:
         _RUNNING.pop(folder, None)
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
@@ -56,4 +56,4 @@ def kill(folder: Path) -> None:
     process = _RUNNING.pop(folder, None)
     if process:
         process.kill()
-        process.wait(10)
+        process.wait(60)

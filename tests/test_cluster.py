@@ -39,6 +39,7 @@ from rag.stores.postgres import PostgresDatabase
 from tests import chroma
 from tests.ingesting import record, write
 from tests.postgres import kill
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
 
@@ -47,13 +48,6 @@ NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 QUESTIONS = ["low-rank adaptation", "dropout", "masked language models", "residual connections", "dense retrieval"]
 WITHIN_SECONDS = 5.0
 _PATIENCE_SECONDS = 180
-
-
-def waited(condition: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 class Cluster:
@@ -135,6 +129,13 @@ class Cluster:
         """Whether all replicas have caught up."""
         catalog, own = self.generations()
         return own == [catalog] * 3
+
+    def written(self, since: int) -> None:
+        """Wait until more is in the catalog than at that generation."""
+        self.wait_for(lambda: self.generations()[0] > since, "nothing is written")
+
+    def wait_for(self, claim: Callable[[], bool], otherwise: str) -> None:
+        assert eventually(claim, seconds=_PATIENCE_SECONDS), f"{otherwise}\n{self.logs()}"
 
     def answered_by(self) -> Counter[str]:
         """Requests that each replica answered, as nginx logged them."""
@@ -218,7 +219,7 @@ def cluster(tmp_path_factory, postgres) -> Iterator[Cluster]:
             made.replica(number)
         made.nginx()
         for number in range(3):
-            waited(lambda number=number: made.ready(number), f"replica {number} is not ready: {made.logs()}")
+            made.wait_for(lambda number=number: made.ready(number), f"replica {number} is not ready")
         yield made
     finally:
         made.stop()
@@ -239,7 +240,7 @@ def files(folder: Path, size: int, *, first: int) -> tuple[list[Path], dict[str,
 
 def check_whole(cluster: Cluster, expected: dict[str, Counter[tuple[str, int]]]) -> None:
     """Each paper once in the catalog, each passage once in the collection and in every replica's word index."""
-    waited(cluster.level, "the replicas do not catch up")
+    cluster.wait_for(cluster.level, "the replicas do not catch up")
     with closing(Catalog(PostgresDatabase(cluster.url))) as catalog:
         found = {
             paper.id: Counter((Path(source.path).name, source.line) for source in paper.sources)
@@ -267,9 +268,9 @@ def check_seen_in_time(cluster: Cluster, name: str) -> float:
     title = f"The {name} of hops in brewing"
     paper = {"id": name, "title": title, "abstract": f"Hops keep beer, says {name}. " * 6}
     writer = cluster.ingest(f"writer-{name}", write(cluster.folder / f"{name}.jsonl", [paper]))
-    waited(lambda: cluster.generations()[0] > before, cluster.logs())
+    cluster.written(before)
     committed = time.monotonic()
-    waited(cluster.level, "the replicas do not catch up")
+    cluster.wait_for(cluster.level, "the replicas do not catch up")
     seconds = time.monotonic() - committed
     cluster.finished(writer)
     for port in cluster.ports:
@@ -294,17 +295,16 @@ def test_a_killed_replica_and_a_killed_writer_hold_nobody_up(cluster):
     (a, b, c), expected = files(cluster.folder, 300, first=10_000)
     with Clients(cluster.front) as clients:
         one, two = cluster.ingest("one", a, c), cluster.ingest("two", b, c)
-        before, _ = cluster.generations()
-        waited(lambda: cluster.generations()[0] > before, cluster.logs())
+        cluster.written(cluster.generations()[0])
         kill(two)
         kill(cluster.running["chat1"])
         cluster.finished(one)
         cluster.finished(cluster.ingest("two", b, c))
         at = clients.answers
-        waited(lambda: clients.answers > at + 5, "nobody answers")
+        cluster.wait_for(lambda: clients.answers > at + 5, "nobody answers")
     assert clients.errors == []
     cluster.replica(1)
-    waited(lambda: cluster.ready(1), cluster.logs())
+    cluster.wait_for(lambda: cluster.ready(1), "the replica is not ready again")
     check_whole(cluster, expected)
 
 
@@ -344,15 +344,14 @@ def test_whichever_server_is_killed_the_rest_go_on(cluster, request, victim, exc
     (a, b, c), expected = files(cluster.folder, 400, first=first)
     with Clients(cluster.front, 3) as clients:
         writers = [cluster.ingest("one", a, c), cluster.ingest("two", b, c)]
-        before, _ = cluster.generations()
-        waited(lambda: cluster.generations()[0] > before, cluster.logs())
+        cluster.written(cluster.generations()[0])
         victim(cluster)
         for writer in writers:
             writer.wait(timeout=_PATIENCE_SECONDS)
         for writer in [cluster.ingest("one", a, c), cluster.ingest("two", b, c)]:  # what a lost connection ended
             cluster.finished(writer)
         at = clients.answers
-        waited(lambda: clients.answers > at + 5, "nobody answers")
+        cluster.wait_for(lambda: clients.answers > at + 5, "nobody answers")
     assert len(clients.errors) <= excused, clients.errors
     assert all(cluster.running[f"chat{number}"].poll() is None for number in range(3))
     check_whole(cluster, expected)

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +25,7 @@ import yaml
 from rag.cli import group, placed
 from rag.settings import Settings, load_settings
 from tests import chroma
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "configs" / "deploy"
@@ -388,7 +388,7 @@ def behind_nginx(tmp_path: Path) -> Iterator[tuple[str, list[Any]]]:
         process = subprocess.Popen([*command, "-g", "daemon off;"], stdout=log, stderr=log)
         try:
             url = f"http://127.0.0.1:{port}"
-            wait_for(url)
+            assert eventually(lambda: answers(url)), (tmp_path / "log").read_text()
             yield url, servers
         finally:
             process.terminate()
@@ -398,16 +398,11 @@ def behind_nginx(tmp_path: Path) -> Iterator[tuple[str, list[Any]]]:
                 server.server_close()
 
 
-def wait_for(url: str) -> None:
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        try:
-            httpx.get(f"{url}/health")
-        except httpx.ConnectError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("nginx did not start")
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", timeout=60).is_success
+    except httpx.ConnectError:
+        return False
 
 
 def replica_of(response: httpx.Response) -> str:
@@ -421,7 +416,7 @@ def test_visitors_stay_with_a_replica_and_are_spread_over_all(behind_nginx):
     url, servers = behind_nginx
     seen = set()
     for _ in range(40):
-        with httpx.Client(base_url=url) as visitor:
+        with httpx.Client(base_url=url, timeout=60) as visitor:
             first = visitor.get("/")
             assert first.headers["set-cookie"].startswith("citewise_replica=")
             later = [visitor.get("/config"), visitor.post("/gradio_api/queue/join", json={}), visitor.get("/")]
@@ -429,7 +424,7 @@ def test_visitors_stay_with_a_replica_and_are_spread_over_all(behind_nginx):
             assert not any("set-cookie" in item.headers for item in later)
             seen.add(replica_of(first))
     assert seen == {str(server.server_address[1]) for server in servers}
-    scripts = [httpx.post(f"{url}/gradio_api/call/ask", json={}) for _ in range(4)]
+    scripts = [httpx.post(f"{url}/gradio_api/call/ask", json={}, timeout=60) for _ in range(4)]
     assert len({replica_of(item) for item in scripts}) == 1, "without cookies, the address decides"
 
 
@@ -438,7 +433,7 @@ def test_visitors_stay_with_a_replica_and_are_spread_over_all(behind_nginx):
 @pytest.mark.enable_socket
 def test_what_a_stopping_replica_refuses_goes_to_another(behind_nginx):
     url, servers = behind_nginx
-    with httpx.Client(base_url=url) as visitor:
+    with httpx.Client(base_url=url, timeout=60) as visitor:
         own = replica_of(visitor.get("/"))
         [server] = [server for server in servers if str(server.server_address[1]) == own]
         server.stopping = True
@@ -455,10 +450,10 @@ def test_not_ready_is_an_answer_that_takes_no_replica_out(behind_nginx):
     url, servers = behind_nginx
     for server in servers:
         server.stopping = True
-    assert {httpx.get(f"{url}/ready").status_code for _ in range(6)} == {503}
+    assert {httpx.get(f"{url}/ready", timeout=60).status_code for _ in range(6)} == {503}
     for server in servers:
         server.stopping = False
-    assert httpx.get(url).status_code == 200
+    assert httpx.get(url, timeout=60).status_code == 200
 
 
 @needs_nginx
@@ -467,7 +462,7 @@ def test_not_ready_is_an_answer_that_takes_no_replica_out(behind_nginx):
 def test_words_are_passed_on_as_they_come_with_the_client_s_own_address(behind_nginx):
     url, servers = behind_nginx
     forged = {"X-Forwarded-For": "203.0.113.9"}
-    with httpx.stream("GET", f"{url}/slow", headers=forged, timeout=10) as response:
+    with httpx.stream("GET", f"{url}/slow", headers=forged, timeout=25) as response:
         pieces = response.iter_raw(1)
         first = next(pieces)
         for server in servers:
@@ -481,7 +476,8 @@ def test_words_are_passed_on_as_they_come_with_the_client_s_own_address(behind_n
 @pytest.mark.enable_socket
 def test_passwords_can_only_be_guessed_slowly(behind_nginx):
     url, _ = behind_nginx
-    tried = [httpx.post(f"{url}/login", data={"username": "ann", "password": str(at)}).status_code for at in range(30)]
+    guesses = [{"username": "ann", "password": str(at)} for at in range(30)]
+    tried = [httpx.post(f"{url}/login", data=guess, timeout=60).status_code for guess in guesses]
     assert tried[:8] == [200] * 8
     assert tried[-1] == 429
-    assert httpx.post(f"{url}/gradio_api/queue/join", json={}).status_code == 200
+    assert httpx.post(f"{url}/gradio_api/queue/join", json={}, timeout=60).status_code == 200

@@ -25,6 +25,7 @@ from rag.stores.chroma_server import ServerIndex
 from rag.stores.exact import ExactSearch
 from tests import chroma
 from tests.ingesting import record, write
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.loopback, pytest.mark.usefixtures("socket_enabled")]
 
@@ -350,8 +351,7 @@ def test_closing_lets_a_call_under_way_finish_and_refuses_the_next():
         found: list[str] = []
         caller = threading.Thread(target=lambda: found.append(server.version()))
         caller.start()
-        while not asked:
-            time.sleep(0.01)
+        assert eventually(lambda: bool(asked))
         server.close()
         caller.join()
         assert found == ["1.0.0"]

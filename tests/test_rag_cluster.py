@@ -91,14 +91,14 @@ def test_a_question_does_not_wait_long_for_catching_up(url, tmp_path):
         assert eventually(lambda: replica.search(record(1)["title"], 1)[0].paper.id == "new")
 
 
-def _caught_up(folder: Path, generation: int, *, seconds: float = 30) -> bool:
+def _caught_up(folder: Path, generation: int, **within: float) -> bool:
     """Whether a replica's indexes reach a generation in time, as their folder tells."""
-    deadline = time.monotonic() + seconds
-    while (made := manifests.read(folder)) is None or made.generation < generation:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
+
+    def reached() -> bool:
+        made = manifests.read(folder)
+        return made is not None and made.generation >= generation
+
+    return eventually(reached, **within)
 
 
 def test_a_replica_that_follows_has_caught_up_before_anybody_asks(url, tmp_path):
@@ -121,10 +121,8 @@ def test_a_replica_follows_on_after_its_database_was_away(postgres, url, tmp_pat
             replica.follow(0.05)
             assert _caught_up(tmp_path / "two", writer.generation())
             postgres.stop()
-            deadline = time.monotonic() + 30
-            while "not caught up" not in caplog.text and time.monotonic() < deadline:
-                time.sleep(0.02)
-            time.sleep(0.5)
+            assert eventually(lambda: "not caught up" in caplog.text)
+            time.sleep(0.5)  # in which it looks ten times more
             postgres.start()
             told = [record for record in caplog.records if "not caught up" in record.message]
             assert 1 <= len(told) <= 3  # one for each reason, not one for each look

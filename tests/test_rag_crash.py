@@ -118,8 +118,10 @@ def test_of_two_ingests_at_once_the_second_is_told_and_the_first_finishes(pile, 
         while holder(library) is None:
             assert first.poll() is None
         first.send_signal(signal.SIGSTOP)  # so that it is still at it, however slow the second one starts
-        told = pile.run(library)
-        first.send_signal(signal.SIGCONT)
+        try:
+            told = pile.run(library)
+        finally:
+            first.send_signal(signal.SIGCONT)
         output, _ = first.communicate(timeout=240)
     assert told.startswith(f"LibraryLocked: process {first.pid} ")
     assert str(library) in told

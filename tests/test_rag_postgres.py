@@ -20,6 +20,7 @@ from rag.stores import migrations
 from rag.stores.catalog import Catalog
 from rag.stores.postgres import PostgresDatabase
 from tests.postgres import PASSWORD, kill
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
 
@@ -132,8 +133,8 @@ def test_a_reading_under_way_when_its_connection_is_lost_is_done_again(postgres,
     with psycopg.connect(url, autocommit=True) as holder, psycopg.connect(url, autocommit=True) as watcher:
         holder.execute("SELECT pg_advisory_lock(77)")
         reader.start()
-        while watcher.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (0,):
-            time.sleep(0.01)
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        assert eventually(lambda: watcher.execute(waiting).fetchone() != (0,))
         postgres.kill_connections(url)  # the holder's and the reader's
         reader.join()
     assert found == [[(1,)]]

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -34,6 +33,7 @@ from rag.stores import manifest as manifests
 from rag.stores.catalog import Catalog
 from tests import chroma
 from tests.ingesting import CHUNKING, abstract, opener, record, write
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
 TOKEN = {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -338,9 +338,7 @@ def test_a_killed_ingest_on_ray_goes_on_where_it_stopped(cluster, large, tmp_pat
     options = ["--engine", "ray", "--address", cluster.address, "--workers", "2", "--library", tmp_path / "ray"]
     command = [sys.executable, "-m", "rag.cli", "ingest", *files, *options]
     with subprocess.Popen([str(part) for part in command], cwd=ROOT, stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 120
-        while _papers(tmp_path / "ray") == 0 and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
+        eventually(lambda: _papers(tmp_path / "ray") > 0 or process.poll() is not None, seconds=120)
         process.kill()
     assert 0 < _papers(tmp_path / "ray") < 4000
     with on_ray(tmp_path / "ray", cluster) as library:

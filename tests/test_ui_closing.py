@@ -95,8 +95,9 @@ def test_an_answer_under_way_is_finished_and_nothing_new_is_begun(starter_copy):
         assert httpx.get(f"{page.url}/ready", timeout=SECONDS).status_code == 200
         page.stop()
         assert eventually(lambda: refused(page.url), seconds=SECONDS)
-        assert httpx.get(f"{page.url}/health").status_code == 200
-        for response in (httpx.get(page.url), httpx.post(f"{page.url}/gradio_api/queue/join", json={})):
+        assert httpx.get(f"{page.url}/health", timeout=SECONDS).status_code == 200
+        for way in (("GET", page.url), ("POST", f"{page.url}/gradio_api/queue/join")):
+            response = httpx.request(*way, timeout=SECONDS)
             assert (response.status_code, response.headers["retry-after"]) == (503, "1")
         assert not answer.done(), "all of this is while the answer is being written"
         go_on.set()

@@ -38,7 +38,7 @@ def served(folder: Path, **settings: dict) -> Iterator[Served]:
 
 def scraped(page: Served) -> str:
     assert page.metrics
-    return httpx.get(page.metrics.url).raise_for_status().text
+    return httpx.get(page.metrics.url, timeout=60).raise_for_status().text
 
 
 def value(page: Served, name: str, **labels: str) -> float | None:
@@ -106,9 +106,9 @@ def test_requests_are_counted_by_route_and_nothing_that_was_asked_is_told(starte
     with served(starter_copy) as page:
         url = page.local_url.rstrip("/")
         for path in ("/secret/path?q=private", "/static/img/secret.png", "/?c=secret"):
-            httpx.get(url + path)
-        httpx.request("SECRET", url)
-        httpx.get(f"{url}/health")
+            httpx.get(url + path, timeout=60)
+        httpx.request("SECRET", url, timeout=60)
+        httpx.get(f"{url}/health", timeout=60)
         Page(url).send(ASK, [QUESTION, None], "secret-session")
         assert value(page, "http_requests_total", method="GET", route="/static/{path:path}", status="404") == 1
         assert value(page, "http_requests_total", method="GET", route="/", status="200") == 1
@@ -123,12 +123,12 @@ def test_requests_are_counted_by_route_and_nothing_that_was_asked_is_told(starte
 def test_by_default_there_are_none_and_the_page_never_serves_them(starter_copy):
     with served(starter_copy, metrics={}) as page:
         assert page.metrics is None
-        assert httpx.get(f"{page.local_url}metrics").status_code == 404
+        assert httpx.get(f"{page.local_url}metrics", timeout=60).status_code == 404
     with served(starter_copy) as page:
-        assert httpx.get(f"{page.local_url}metrics").status_code == 404
+        assert httpx.get(f"{page.local_url}metrics", timeout=60).status_code == 404
         address = page.metrics.url
     with pytest.raises(httpx.ConnectError):
-        httpx.get(address)
+        httpx.get(address, timeout=60)
 
 
 def test_a_port_that_is_taken_is_one_line_that_says_what_to_do(starter_copy):
