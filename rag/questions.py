@@ -10,6 +10,7 @@ from typing import Literal
 
 from rag import text
 from rag.answers import Filters
+from rag.question_comparisons import Comparison, comparison
 from rag.question_filters import hear, only_filters
 from rag.question_library import LibraryIntent, library_intent
 from rag.question_metadata import MetadataIntent, metadata_intent
@@ -40,7 +41,7 @@ class Understanding:
     """A question taken apart. `topic` is what to search for: the question without its filters, empty only if
     the question is. `heard` are the words that were taken for filters; `asked` is the kind of answer
     wanted; `library` is set for what is asked of the library as a whole, `order` where the newest or oldest papers on
-    the topic are wanted."""
+    the topic are wanted, `comparison` where the records of two papers are compared."""
 
     topic: str
     filters: Filters = field(default_factory=Filters)
@@ -51,6 +52,7 @@ class Understanding:
     heard: tuple[str, ...] = ()
     library: LibraryIntent | None = None
     order: Literal["newest", "oldest"] | None = None
+    comparison: Comparison | None = None
 
 
 def understand(question: str) -> Understanding:
@@ -62,11 +64,14 @@ def understand(question: str) -> Understanding:
     """
     plain = " ".join(question.split())
     window = plain[:_WINDOW]
-    metadata = metadata_intent(plain)
+    metadata, compared = metadata_intent(plain), comparison(plain)
+    of_records = metadata or compared
     # A title may hold anything, years and venues included; a question about a record has no filters.
-    filters, heard, topic = (Filters(), (), window) if metadata else hear(window)
-    library = None if metadata else _of_library(window)
-    order, topic = (None, topic) if metadata or library else _by_date(topic)
+    filters, heard, topic = (Filters(), (), window) if of_records else hear(window)
+    library = None if of_records else _of_library(window)
+    order, topic = (None, topic) if of_records or library else _by_date(topic)
+    if compared and not metadata:
+        topic = " and ".join(compared.papers)
     return Understanding(
         topic=_without_manner(topic) + (" " if plain[_WINDOW - 1 : _WINDOW] == " " else "") + plain[_WINDOW:],
         filters=filters,
@@ -77,6 +82,7 @@ def understand(question: str) -> Understanding:
         heard=heard,
         library=library,
         order=order,
+        comparison=compared,
     )
 
 

@@ -67,6 +67,57 @@ def test_two_metadata_questions_in_one_are_both_answered(starter):
     assert [citation.marker for citation in answer.citations] == [1, 1]
 
 
+@pytest.mark.parametrize(
+    ("question", "first", "second"),
+    [
+        ("which is older, BERT or the Transformer", "Attention Is All You Need", "BERT"),
+        ("Which came first, LoRA or word2vec?", "Efficient Estimation of Word Representations", "LoRA"),
+        ("XGBoost or random forests: which is more recent?", "XGBoost", "Random Forests"),
+        ("Which has more authors, BERT or GPT-3?", "Language Models are Few-Shot Learners", "BERT"),
+    ],
+)
+def test_of_two_papers_the_one_asked_for_comes_first_each_by_its_record(starter, question, first, second):
+    answer = starter.ask(question)
+    assert answer.abstained is None
+    assert all(item.paper.title.startswith(name) for item, name in zip(answer.sources, (first, second), strict=True))
+    assert all(sentence.supported for sentence in answer.sentences)
+    assert " than the other: it " in answer.sentences[0].text
+
+
+def test_dates_of_two_papers_are_both_told(starter):
+    assert starter.ask("When did BERT and GPT-3 come out?").text.count("is dated") == 2
+
+
+def test_a_paper_is_not_compared_with_one_that_is_not_there(starter):
+    answer = starter.ask("Was BERT published before ELMo?")
+    assert answer.abstained == "none of the papers found is “ELMo”"
+
+
+def test_a_title_with_an_and_in_it_is_one_paper(starter):
+    answer = starter.ask("When was Synergizing Reasoning and Acting in Language Models published?")
+    assert [source.paper.title.partition(":")[0] for source in answer.sources] == ["ReAct"]
+
+
+def test_records_that_do_not_settle_an_order_give_none(tmp_path):
+    listing = tmp_path / "papers.jsonl"
+    rows = [("Lakes Are Deep", "2020"), ("Seas Are Salt", "2020-05-02"), ("Rivers Run Down", "")]
+    listing.write_text(
+        "".join(
+            f'{{"title": "{title}", "abstract": "{title}: we say much that was measured.", "date": "{date}"}}\n'
+            for title, date in rows
+        )
+    )
+    with open_library(tmp_path / "library") as library:
+        library.ingest([listing])
+        unsettled = library.ask("Which is older, Lakes Are Deep or Seas Are Salt?")
+        undated = library.ask("Which is older, Rivers Run Down or Seas Are Salt?")
+    assert "than the other" not in unsettled.text
+    assert unsettled.text.count("is dated") == 2
+    assert "So their records do not say which of the two it is." in unsettled.notes
+    assert undated.text.count("is dated") == 1
+    assert "The record of “Rivers Run Down” does not hold its date." in undated.notes
+
+
 def test_most_upvoted_paper_comes_first_with_its_votes(tmp_path):
     listing = tmp_path / "papers.jsonl"
     rows = [("On Lakes", 3), ("On Seas", 12), ("On Rivers", 1)]

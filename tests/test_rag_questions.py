@@ -135,6 +135,45 @@ def test_two_fields_of_one_paper_are_both_heard(question, fields, paper):
     assert ((intent.field, *intent.also), intent.paper) == (fields, paper)
 
 
+@pytest.mark.parametrize(
+    ("question", "field", "papers", "least"),
+    [
+        ("which is older, BERT or the Transformer", "date", ("BERT", "Transformer"), True),
+        ("Which came first: GPT-3 or T5?", "date", ("GPT-3", "T5"), True),
+        ("What's newer, Adam or batch normalization?", "date", ("Adam", "batch normalization"), False),
+        ("Which of BERT and GPT-3 is older?", "date", ("BERT", "GPT-3"), True),
+        ("BERT or GPT-3: which came first?", "date", ("BERT", "GPT-3"), True),
+        ("Is “Random Forests” older than XGBoost?", "date", ("Random Forests", "XGBoost"), True),
+        ("Was LoRA released after the Transformer paper?", "date", ("LoRA", "Transformer"), False),
+        ("Did GANs appear before VAEs?", "date", ("GAN", "VAE"), True),
+        ("Which has more authors, BERT or GPT-3?", "n_authors", ("BERT", "GPT-3"), False),
+        ("Does BERT have fewer upvotes than GPT-3?", "upvotes", ("BERT", "GPT-3"), True),
+        ("When did BERT and GPT-3 come out?", "date", ("BERT", "GPT-3"), None),
+        ("How many authors do BERT and GPT-3 have?", "n_authors", ("BERT", "GPT-3"), None),
+    ],
+)
+def test_two_papers_whose_records_are_compared_are_heard(question, field, papers, least):
+    found = understand(question).comparison
+    assert found is not None
+    assert (found.field, found.papers, found.least) == (field, papers, least)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Is BERT older than 2017?",
+        "Which of the two is older?",
+        "Which has more parameters, BERT or GPT-3?",
+        "Is dropout applied before or after batch normalization?",
+        "Is attention after convolution better?",
+        "What is the newest paper on GANs and VAEs?",
+        "Which is the earliest paper about attention or transformers?",
+    ],
+)
+def test_what_compares_no_two_records_is_not_taken_for_that(question):
+    assert understand(question).comparison is None
+
+
 @pytest.mark.parametrize("title", ["Convolutional and Recurrent Networks", "War and Peace", "When, Where and Why"])
 def test_an_and_inside_a_title_asks_for_nothing_more(title):
     intent = understand(f"Who wrote {title}?").metadata

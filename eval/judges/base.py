@@ -67,7 +67,7 @@ def as_text(evidence: Evidence) -> str:
 
 def _record_sentence(paper: Paper) -> str:
     """What a paper's record says, as one sentence that a claim about it can be compared with."""
-    from rag.answerers.metadata import spelled_date
+    from rag.answerers.records import spelled_date
 
     authors = len(paper.authors) or paper.n_authors
     parts = [

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from rag.answerers.base import Draft, Request
-from rag.answerers.metadata import spelled_date
+from rag.answerers.records import spelled_date
 from rag.answers import Delta, Filters, Hit, Quote
 from rag.citations import DraftSentence
 from rag.markers import append_marker, bracketed

@@ -74,6 +74,22 @@ def defines(sentence: str, stems: frozenset[str]) -> bool:
     return bool(_PRESENTS.search(sentence)) and stems <= frozenset(text.stems(sentence))
 
 
+def introduces(sentence: str, thing: str) -> bool:
+    """Whether a sentence says what a thing is, with nothing else for its subject, or presents it by its name.
+
+    >>> [introduces(f"{subject} is a model.", "transformer") for subject in ("The Transformer", "A small Transformer")]
+    [True, False]
+    >>> introduces("We propose a new network, the Transformer, with attention alone.", "Transformer")
+    True
+    """
+    stems = frozenset(text.stems(thing))
+    match = _IS_A.search(sentence)
+    if match and stems and frozenset(text.stems(sentence[: match.start()])) == stems:
+        return True
+    named = re.compile(rf"(?:,|\b(?:called|named|dubbed|termed))\s(?:the\s)?{re.escape(thing)}\b", re.IGNORECASE)
+    return bool(_PRESENTS.search(sentence) and named.search(sentence))
+
+
 def definition_in(sentences: Sequence[str], stems: frozenset[str]) -> int | None:
     """The place of the sentence that tells best what the thing is: the first that says "X is a …", else the one that
     presents it, else the first that has it for its subject; None when there is none."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from rag import text
 from rag.answerers.base import Draft, Request
-from rag.answerers.metadata import spelled_date
 from rag.answerers.polish import Polished, opening, paper_name, polish
+from rag.answerers.records import spelled_date
 from rag.answerers.selection import Chooser, Taste, by_paper
 from rag.answers import Delta, Quote
 from rag.citations import DraftSentence
