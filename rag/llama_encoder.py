@@ -32,7 +32,8 @@ class LlamaEncoder:
     The model is built when first used, because importing LlamaIndex takes seconds. `identity` is what decides
     the vectors, apart from their dimension; `model` is the name that has a price. Texts are cut after `longest`
     tokens. Raises ModelRejected (key, model name, input), ModelUnavailable (refused, timed out, overloaded) after
-    `retries` tries more, at most two for a question, or LibraryMismatch for vectors of another dimension.
+    `retries` tries more, at most two for a question and none where the server was silent for the client's whole
+    timeout, or LibraryMismatch for vectors of another dimension.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class LlamaEncoder:
                 return self._embed_once(texts, side)
             except ModelUnavailable as error:
                 wait = pause(error, attempt)
-                if wait > _LONGEST_WAIT:
+                if wait > _LONGEST_WAIT or (side == "query" and _is_timeout(error.__cause__)):
                     raise
                 time.sleep(wait)
         return self._embed_once(texts, side)
@@ -244,3 +245,10 @@ def _is_connection(error: Exception) -> bool:
     import openai
 
     return isinstance(error, openai.APIConnectionError | httpx.TransportError | OSError)
+
+
+def _is_timeout(error: BaseException | None) -> bool:
+    import httpx
+    import openai
+
+    return isinstance(error, openai.APITimeoutError | httpx.TimeoutException | TimeoutError)

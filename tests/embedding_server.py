@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -13,7 +14,7 @@ class EmbeddingServer:
     """Speaks /v1/embeddings on loopback: vectors count letters; requests are kept.
 
     `fail_with` makes it refuse all, `failures` one request each, None letting one through; after `answers` requests it
-    hangs up, and sets `silence`.
+    hangs up, and sets `silence`. While `speaking` is cleared it takes requests and answers none.
     """
 
     def __init__(self) -> None:
@@ -24,6 +25,8 @@ class EmbeddingServer:
         self.headers: dict[str, str] = {}
         self.answers: int | None = None
         self.silence = threading.Event()
+        self.speaking = threading.Event()
+        self.speaking.set()
         self.dimension = 26
         outer = self
 
@@ -35,8 +38,13 @@ class EmbeddingServer:
                 if outer.answers is not None and len(outer.requests) > outer.answers:
                     outer.silence.set()
                     return
+                outer.speaking.wait()
                 status, answer = outer.answer(body)
                 payload = json.dumps(answer).encode()
+                with suppress(ConnectionError):  # whoever asked may have given up
+                    self.tell(status, payload)
+
+            def tell(self, status, payload):
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(payload)))
@@ -71,6 +79,7 @@ class EmbeddingServer:
         return (counts * 200)[: self.dimension]
 
     def close(self):
+        self.speaking.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -22,6 +22,7 @@ from rag.errors import CostLimit, LibraryError, LibraryMismatch, ModelRejected, 
 from rag.settings import load_settings
 from rag.tokens import count_tokens
 from tests.embedding_server import EmbeddingServer, SidedEmbedding
+from tests.waiting import eventually
 from ui.conversation import Chat
 from ui.endpoints import Endpoints
 from ui.exchange import Talk
@@ -302,6 +303,19 @@ def test_a_question_is_searched_by_its_words_while_the_server_is_away(server, pa
         assert len(server.requests) == asked + 1, "a search that is repeated with better spelling asks no second time"
         server.fail_with = None
         assert library.ask("How long does the koala sleep?").notes == usual.notes
+
+
+def test_a_silent_server_is_waited_for_once_before_words_alone_are_searched(server, papers, tmp_path):
+    with library_on(tmp_path / "library", server) as library:
+        library.ingest([papers])
+    server.requests.clear()
+    server.speaking.clear()
+    with library_on(tmp_path / "library", server, retries=4, options={"timeout": 0.2}) as library:
+        answer = library.ask("How long does the koala sleep?")
+    assert "13 hours" in answer.text
+    assert answer.notes[0].startswith(AWAY)
+    assert eventually(lambda: bool(server.requests))  # its thread may read the request after the client has given up
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("failure", [(401, "no"), (404, "no such model"), (429, "slow down")])
