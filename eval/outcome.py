@@ -115,7 +115,8 @@ class Run:
 
     def columns(self, name: str, rows: Sequence[Row] | None = None) -> list[tuple[float, ...] | None]:
         """A measure's columns for each row, None where it does not apply."""
-        return [self.measures[name].columns(row) for row in (self.rows if rows is None else rows)]
+        rows, measure = self.rows if rows is None else rows, self.measures[name]
+        return [measure.columns(row) for row in rows] if measure.applies(rows) else [None] * len(rows)
 
     def _estimates(self, rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
         return {
@@ -129,7 +130,7 @@ class Run:
 
     def _tagged(self, tag: str) -> dict[str, Any]:
         rows = [row for row in self.rows if tag in row["tags"]]
-        names = [name for name in _BY_TAG if name in self.measures and not _empty(name, rows)]
+        names = [name for name in _BY_TAG if name in self.measures and any(self.columns(name, rows))]
         return {"n": len(rows), "measures": self._estimates(rows, names)}
 
     def _diagnosis(self) -> dict[str, int]:
@@ -161,8 +162,3 @@ def made_folder(path: Path) -> Path:
 
 def _line(row: Row) -> str:
     return json.dumps(row, ensure_ascii=False)
-
-
-def _empty(name: str, rows: Sequence[Row]) -> bool:
-    """Abstention recall says nothing about tags whose questions all have answers."""
-    return name.startswith("abstain") and all(row["answerable"] for row in rows)

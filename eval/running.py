@@ -15,6 +15,7 @@ from eval.judges.base import Judge, Judged, SentenceVerdict
 from eval.linking import Names, link
 from eval.measures import named
 from eval.measures.base import CaseMeasure, Measure
+from eval.measures.citation import JUDGED
 from eval.measures.facts import missing_facts
 from eval.measures.retrieval import IR_NAMES, retrieval_values
 from eval.outcome import Run, made_folder
@@ -90,7 +91,7 @@ def run(
 
 
 def _needs_judge(measures: Mapping[str, Measure]) -> bool:
-    return any(name in measures for name in ("citation_recall", "citation_precision", "faithfulness"))
+    return any(name in measures for name in JUDGED)
 
 
 def _default_judge() -> Judge:

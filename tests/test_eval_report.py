@@ -16,6 +16,7 @@ from eval.report.confidence import reliability_bins, risk_coverage
 from eval.report.junit import junit
 from eval.report.markdown import run_markdown
 from eval.report.page import page
+from eval.report.terminal import show_comparison
 from rag.errors import InputError, UsageError
 from rag.papers import Paper
 from tests import eval_fakes as fakes
@@ -140,6 +141,17 @@ def test_comparison_markdown_names_the_cases_lost(good: Run, bad: Run):
     assert "### bad against good: 20 cases" in text
     assert "Wrong now, right before (10): funding-zephyr" in text
     assert re.search(r"\| abstain\\_f1 \| 1\.000 \| 0\.000 \| -1\.000 .* \| worse \|", text)
+
+
+def test_no_name_of_a_measure_is_cut_at_80_columns(
+    good: Run, bad: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    compared = compare(good, bad)
+    show_comparison(compared)
+    told = capsys.readouterr().out
+    assert all(re.search(rf"^ ?{re.escape(item.measure)} ", told, re.MULTILINE) for item in compared.differences)
+    assert "…" not in told
 
 
 @pytest.mark.parametrize(

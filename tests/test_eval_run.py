@@ -329,6 +329,33 @@ def test_runs_that_share_nothing_or_asked_other_questions_are_not_compared(runs:
     reworded = replace(base, rows=({**base.rows[0], "question": "Other?"},))
     with pytest.raises(InputError, match="asks another question"):
         compare(base, reworded)
+    regraded = replace(base, rows=({**base.rows[0], "facts": [["another"]]},))
+    with pytest.raises(InputError, match="asks for other facts in each run"):
+        compare(base, regraded)
+
+
+def test_what_two_judges_said_is_not_compared(runs: dict[str, Run]):
+    base = runs["perfect"]
+    compared = {item.measure for item in compare(base, base).differences}
+    found = compare(base, replace(base, judge="a model"))
+    judged = {"citation_recall", "citation_precision", "faithfulness"}
+    assert compared - {item.measure for item in found.differences} == judged
+    assert found.notes == (
+        f"The citations were judged by {base.judge} and a model: what rests on them is not compared.",
+    )
+
+
+def test_runs_of_one_name_are_told_apart(runs: dict[str, Run]):
+    found = compare(runs["perfect"], runs["perfect"])
+    assert (found.first, found.second) == ("perfect (first)", "perfect (second)")
+
+
+def test_silence_is_not_measured_where_every_question_has_an_answer(runs: dict[str, Run]):
+    answerable = replace(runs["perfect"], rows=tuple(row for row in runs["perfect"].rows if row["answerable"]))
+    silent = {"abstain_precision", "abstain_recall", "abstain_f1", "abstain_auroc"}
+    assert {name for name in silent if answerable.summary["measures"][name]["n"] == 0} == silent
+    assert not silent & {item.measure for item in compare(answerable, runs["always_abstains"]).differences}
+    assert runs["perfect"].summary["measures"]["abstain_f1"]["mean"] == 1
 
 
 def test_dangling_markers_are_a_fault_even_of_a_right_answer():

@@ -91,10 +91,18 @@ def _levels(weights: Matrix, scores: Matrix) -> tuple[Matrix, Matrix, Matrix]:
     return distinct, starts, ordered
 
 
+# Where every question has an answer, a system that rightly keeps none back would score as low as one that always does.
+_SILENCE, _BOTH = (False,), (False, True)
 MEASURES = (
-    SetMeasure("abstain_precision", "of the abstentions, the share that was right", _decision, _precision),
-    SetMeasure("abstain_recall", "of the unanswerable questions, the share abstained on", _decision, _recall),
-    SetMeasure("abstain_f1", "harmonic mean of abstention precision and recall", _decision, _f1),
-    SetMeasure("abstain_auroc", "how well confidence tells answerable from unanswerable", _trusted, _auroc),
+    SetMeasure(
+        "abstain_precision", "of the abstentions, the share that was right", _decision, _precision, needs=_SILENCE
+    ),
+    SetMeasure(
+        "abstain_recall", "of the unanswerable questions, the share abstained on", _decision, _recall, needs=_SILENCE
+    ),
+    SetMeasure("abstain_f1", "harmonic mean of abstention precision and recall", _decision, _f1, needs=_SILENCE),
+    SetMeasure(
+        "abstain_auroc", "how well confidence tells answerable from unanswerable", _trusted, _auroc, needs=_BOTH
+    ),
     SetMeasure("aurc", "area under the risk-coverage curve", _risked, _aurc, higher_is_better=False),
 )

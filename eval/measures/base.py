@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,10 @@ class CaseMeasure:
     value: Callable[[Judged], float | None]
     higher_is_better: bool = True
 
+    def applies(self, rows: Iterable[Row]) -> bool:
+        """Whether it can be measured on these cases: each case says so itself."""
+        return True
+
     def columns(self, row: Row) -> tuple[float, ...] | None:
         """The case's value as one column."""
         value = row["measures"].get(self.name)
@@ -41,7 +45,8 @@ class SetMeasure:
     """A value for a set of cases that is no mean of theirs, such as F1 or the area under a curve.
 
     `pick` gives a case's columns, None where the case does not count; `join` computes the value (b,) for each
-    row of weights (b, n) from columns (n, c), so that resampling is one call.
+    row of weights (b, n) from columns (n, c), so that resampling is one call. `needs`: the kinds of case, answerable or
+    not, without which the value would say nothing.
     """
 
     name: str
@@ -49,6 +54,11 @@ class SetMeasure:
     pick: Callable[[Row], tuple[float, ...] | None]
     join: Callable[[Matrix, Matrix], Matrix]
     higher_is_better: bool = True
+    needs: tuple[bool, ...] = ()
+
+    def applies(self, rows: Iterable[Row]) -> bool:
+        """Whether the cases hold what is needed."""
+        return set(self.needs) <= {row["answerable"] for row in rows}
 
     def columns(self, row: Row) -> tuple[float, ...] | None:
         """The case's columns."""

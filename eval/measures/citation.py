@@ -11,6 +11,8 @@ from eval.measures.base import CaseMeasure
 if TYPE_CHECKING:
     from eval.judges.base import Judged, SentenceVerdict
 
+JUDGED = ("citation_recall", "citation_precision", "faithfulness")  # rest on a judge
+
 
 def _recall(verdicts: tuple[SentenceVerdict, ...]) -> float:
     return fmean(verdict.supported for verdict in verdicts)

@@ -68,8 +68,7 @@ def comparison_markdown(comparison: Comparison, gate: Sequence[GateResult] = ())
     parts = [f"### {second} against {first}: {comparison.n} cases", table(head, rows)]
     parts += _changes("Right now, wrong before", [case for case, right in comparison.changed if right])
     parts += _changes("Wrong now, right before", [case for case, right in comparison.changed if not right])
-    if comparison.left_out:
-        parts.append(f"{len(comparison.left_out)} cases are in one of the runs only and were left out.")
+    parts += map(escaped, comparison.notes)
     return "\n\n".join([*parts, *gate_lines(gate)]) + "\n"
 
 

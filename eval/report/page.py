@@ -121,7 +121,7 @@ def _comparison(comparison: Comparison) -> str:
         f'<th class="n">{first}</th><th class="n">{second}</th><th class="n">difference</th><th class="n">95 %</th>'
         f'<th class="n">p</th><th class="n">d</th><th>{second} is</th></tr></thead><tbody>{rows}</tbody></table></div>'
         f'<p class="note">{comparison.n} shared cases; paired randomisation test, p corrected by Holm over the '
-        "measures; d: Cohen's d of the paired differences.</p></section>"
+        f"measures; d: Cohen's d of the paired differences. {escape(' '.join(comparison.notes))}</p></section>"
     )
 
 

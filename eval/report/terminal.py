@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -48,10 +49,12 @@ def show_run(run: Run) -> None:
 def show_comparison(comparison: Comparison) -> None:
     """A row a measure, and the verdict."""
     title = Text(f"{comparison.second} against {comparison.first}: {comparison.n} cases", style="bold")
-    table = Table("measure", title=title)
-    for head in ("first", "second", "difference", "95 % interval", "p (Holm)", "cases"):
-        table.add_column(head, justify="right")
-    table.add_column("second is")
+    # Tight, so that no name is cut at 80 columns.
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column("measure", no_wrap=True)
+    for head in ("first", "second", "change", "95 % interval", "p (Holm)", "n"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for item in comparison.differences:
         paired = item.paired
         table.add_row(
@@ -66,8 +69,8 @@ def show_comparison(comparison: Comparison) -> None:
         )
     console = _console()
     console.print(table)
-    if comparison.left_out:
-        console.print(f"{len(comparison.left_out)} cases are in one of the runs only and were left out")
+    for note in comparison.notes:
+        console.print(Text(note))
 
 
 def show_agreements(found: Sequence[Mapping[str, Any]], *, differing: bool = False) -> None:
