@@ -173,8 +173,9 @@ class SupportScorer:
         topics = [self._topic(claim, parts, paper) for _, parts in stretches]
         near = _NEAR * max(topics)
         whole = _whole(paper)
+        told = claim.replace(f"“{paper.title}”", "the paper")  # what its title denies or counts, the claim does not
         found = [
-            Support(topic * agreement(claim, span.text, whole=whole), span)
+            Support(topic * agreement(told, span.text, whole=whole), span)
             for (span, _), topic in zip(stretches, topics, strict=True)
             if topic >= near
         ]

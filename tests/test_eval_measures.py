@@ -213,7 +213,8 @@ def row(*, answerable: bool, abstained: bool, confidence: float | None = None, c
 
 def over(name: str, rows: list[dict]) -> float:
     measure = named()[name]
-    return value_of(measure.combine, np.array([measure.columns(item) for item in rows], dtype=float))
+    columns = [found for item in rows if (found := measure.columns(item)) is not None]
+    return value_of(measure.combine, np.array(columns, dtype=float))
 
 
 DECISIONS = [

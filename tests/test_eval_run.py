@@ -350,6 +350,12 @@ def test_runs_of_one_name_are_told_apart(runs: dict[str, Run]):
     assert (found.first, found.second) == ("perfect (first)", "perfect (second)")
 
 
+def test_the_recall_of_abstention_rests_on_the_unanswerable_questions_alone(runs: dict[str, Run]):
+    row = next(row for row in runs["perfect"].rows if not row["answerable"])
+    few = replace(runs["perfect"], rows=(*(item for item in runs["perfect"].rows if item["answerable"]), row))
+    assert few.summary["measures"]["abstain_recall"] == {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 1}
+
+
 def test_silence_is_not_measured_where_every_question_has_an_answer(runs: dict[str, Run]):
     answerable = replace(runs["perfect"], rows=tuple(row for row in runs["perfect"].rows if row["answerable"]))
     silent = {"abstain_precision", "abstain_recall", "abstain_f1", "abstain_auroc"}

@@ -252,3 +252,14 @@ def test_the_records_own_date_behind_a_title_needs_no_support_and_another_one_do
     assert scorer.support(told.format("1 March 2024"), dated).score == plain
     assert scorer.support(told.format("1 March 2019"), dated).score < plain
     assert scorer.support(told.format("1 March 2024"), FIRST).score < plain
+
+
+def test_what_a_title_denies_is_not_taken_for_what_a_sentence_about_the_paper_denies(encoder):
+    abstract = (
+        "Sorting is slow. We introduce Radix, a network that supplants comparisons with a faster digit-wise step."
+    )
+    paper = Paper("a", "Sorting Without Comparisons", abstract)
+    told = "In “Sorting Without Comparisons”, the authors introduce Radix, which {} comparisons with a digit-wise step."
+    scorer = SupportScorer(encoder)
+    right, wrong = (scorer.support(told.format(verb), paper) for verb in ("supplants", "does not supplant"))
+    assert right.score > 0.5 > wrong.score

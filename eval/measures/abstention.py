@@ -25,6 +25,10 @@ def _decision(row: Row) -> tuple[float, float]:
     return float(row["abstained"] is not None), float(not row["answerable"])
 
 
+def _kept_silent(row: Row) -> tuple[float] | None:
+    return None if row["answerable"] else (float(row["abstained"] is not None),)
+
+
 def _trusted(row: Row) -> tuple[float, float]:
     return confidence_of(row), float(row["answerable"])
 
@@ -46,7 +50,7 @@ def _precision(weights: Matrix, columns: Matrix) -> Matrix:
 
 
 def _recall(weights: Matrix, columns: Matrix) -> Matrix:
-    return _share(weights @ (columns[:, 0] * columns[:, 1]), weights @ columns[:, 1])
+    return (weights @ columns[:, 0]) / weights.sum(axis=1)
 
 
 def _f1(weights: Matrix, columns: Matrix) -> Matrix:
@@ -97,9 +101,7 @@ MEASURES = (
     SetMeasure(
         "abstain_precision", "of the abstentions, the share that was right", _decision, _precision, needs=_SILENCE
     ),
-    SetMeasure(
-        "abstain_recall", "of the unanswerable questions, the share abstained on", _decision, _recall, needs=_SILENCE
-    ),
+    SetMeasure("abstain_recall", "of the unanswerable questions, the share abstained on", _kept_silent, _recall),
     SetMeasure("abstain_f1", "harmonic mean of abstention precision and recall", _decision, _f1, needs=_SILENCE),
     SetMeasure(
         "abstain_auroc", "how well confidence tells answerable from unanswerable", _trusted, _auroc, needs=_BOTH
