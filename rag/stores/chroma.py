@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import struct
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import LibraryDamaged, LibraryError, LibraryLocked
+from rag.stores.graph import check_graphs, clear_room
 
 if TYPE_CHECKING:
     from rag.interfaces import Vectors
@@ -23,7 +23,6 @@ COLLECTION = "passages"
 NEIGHBOURS = 16
 CONSTRUCTION_BREADTH = 60
 _DATABASE = "chroma.sqlite3"
-_HEADER = 100  # bytes
 _FULL = 64 * 2**20  # bytes left on a disk where a failure is taken for want of room
 
 
@@ -35,7 +34,8 @@ class Session:
 
     Chroma saves its graph in place, so a session must be opened, and written to, while no other process writes
     (`access`); and one that is older than the last write must not be written to (`stale`), for it would save its
-    own graph over the newer one.
+    own graph over the newer one. One opened while nothing was stored stays empty until it is written to: Chroma would
+    make the files of a graph at its first reading, in the middle of another's writing.
     """
 
     def __init__(self, folder: Path, search_breadth: int) -> None:
@@ -46,7 +46,7 @@ class Session:
         self.users = 0
         self.retired = False
         self._folder = folder
-        _check_graph(folder)
+        check_graphs(folder)
         settings = Settings(is_persistent=True, persist_directory=str(folder), anonymized_telemetry=False)
         self._system = System(settings)
         server = self._system.instance(ServerAPI)
@@ -94,14 +94,34 @@ class Session:
         existing = self.collection.get(ids=ids, include=[])["ids"]
         if existing:
             self.collection.delete(ids=existing)
+        self.dimension = vectors.shape[1]
         self.collection.upsert(ids=ids, embeddings=vectors)
 
     def remove(self, ids: list[str]) -> None:
         """Delete vectors; unknown ids are passed over."""
         self.collection.delete(ids=ids)
 
+    def count(self) -> int:
+        """The number of vectors."""
+        return self.collection.count() if self.dimension else 0
+
+    def ids(self) -> set[str]:
+        """All ids."""
+        return set(self.collection.get(include=[])["ids"]) if self.dimension else set()
+
+    def vectors(self, ids: list[str]) -> dict[str, Vectors]:
+        """The vectors, float32 (dimension,), of those ids that exist; no more than `batch` at once."""
+        import numpy as np
+
+        if not self.dimension:
+            return {}
+        found = self.collection.get(ids=ids, include=["embeddings"])
+        return dict(zip(found["ids"], np.asarray(found["embeddings"], dtype=np.float32), strict=True))
+
     def query(self, vector: Vectors, k: int, *, only: list[str] | None = None) -> list[Scored]:
         """At most k (id, cosine) by Chroma's graph; every id of `only` must exist."""
+        if not self.dimension:
+            return []
         found = self.collection.query(
             query_embeddings=vector.reshape(1, -1), n_results=k, ids=only, include=["distances"]
         )
@@ -118,7 +138,7 @@ class Session:
             if "finding id" not in str(error):
                 raise
         # Chroma refuses a query that names an unknown id.
-        existing = set(self.collection.get(include=[])["ids"])
+        existing = self.ids()
         known = [passage_id for passage_id in only if passage_id in existing]
         return self.query(vector, k, only=known) if known else []
 
@@ -129,48 +149,18 @@ class Session:
 
 @contextmanager
 def access(folder: Path) -> Generator[None]:
-    """Keeps other processes and threads from opening or writing the folder meanwhile."""
+    """Keeps other processes and threads from opening or writing the folder meanwhile.
+
+    Chroma saves its graph before the call that changed it returns, so what it saved can be cleared at the end.
+    """
     from filelock import FileLock
 
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "access.lock", poll_interval=0.002):
-        yield
-
-
-def _check_graph(folder: Path) -> None:
-    """Raise LibraryDamaged when a graph's files are shorter than they say they are.
-
-    A writer killed while it saved them leaves such files, and Chroma's native code crashes on them. The layout is
-    hnswlib's: the header has the version, then as 64-bit numbers offset, capacity, elements and bytes an element;
-    link_lists.bin has for each element the number of bytes that follow, in 32 bits, and those bytes.
-    """
-    for header in folder.glob("*/header.bin"):
-        content = header.read_bytes()
-        version, _, _, elements, size = struct.unpack_from("<iQQQQ", content.ljust(_HEADER, b"\0"))
-        if len(content) < _HEADER:
-            raise _cut_short(header)
-        if version != 1:
-            return
-        for name, least in {"data_level0.bin": size * elements, "length.bin": 4 * elements}.items():
-            file = header.with_name(name)
-            if not file.is_file() or file.stat().st_size < least:
-                raise _cut_short(file)
-        _check_links(header.with_name("link_lists.bin"), elements)
-
-
-def _check_links(file: Path, elements: int) -> None:
-    content = file.read_bytes() if file.is_file() else b""
-    at = 0
-    for _ in range(elements):
-        if at + 4 > len(content):
-            raise _cut_short(file)
-        at += 4 + int.from_bytes(content[at : at + 4], "little")
-    if at > len(content):
-        raise _cut_short(file)
-
-
-def _cut_short(file: Path) -> LibraryDamaged:
-    return LibraryDamaged(f"{file} is cut short; run: citewise rebuild")
+        try:
+            yield
+        finally:
+            clear_room(folder)
 
 
 @contextmanager

@@ -110,12 +110,12 @@ class ChromaIndex:
     def ids(self) -> set[str]:
         """All passage ids."""
         with self._used() as session:
-            return set(session.collection.get(include=[])["ids"])
+            return session.ids()
 
     def count(self) -> int:
         """The number of vectors."""
         with self._used() as session:
-            return session.collection.count()
+            return session.count()
 
     def reopen(self) -> None:
         """See what other processes have written; searches under way finish on the old view."""
@@ -149,15 +149,11 @@ class ChromaIndex:
         return self._exact
 
     def _from_chroma(self, ids: Sequence[str]) -> dict[str, Vectors]:
-        import numpy as np
-
         found: dict[str, Vectors] = {}
         unique = list(dict.fromkeys(ids))
         with self._used() as session:
             for start in range(0, len(unique), session.batch):
-                wanted = unique[start : start + session.batch]
-                part = session.collection.get(ids=wanted, include=["embeddings"])
-                found.update(zip(part["ids"], np.asarray(part["embeddings"], dtype=np.float32), strict=True))
+                found.update(session.vectors(unique[start : start + session.batch]))
         return found
 
     def _write(self, size: int, work: Callable[[Session, slice], None]) -> None:
