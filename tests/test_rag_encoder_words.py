@@ -13,6 +13,7 @@ from rag.encoder.static import SHIPPED_WEIGHTS
 from rag.encoder.words import WordTokens
 
 TOKENIZER = Tokenizer.from_file(str(SHIPPED_WEIGHTS / "tokenizer.json"))
+WORDS = WordTokens(TOKENIZER, lambda _: True)
 PIECES = [
     "Graph",
     "neural-network",
@@ -34,8 +35,7 @@ PIECES = [
 @given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from([*PIECES, " ", "\n", ", "]), max_size=12).map("".join)))
 @settings(max_examples=400, deadline=None)
 def test_ids_are_the_tokenizers_own(text):
-    words = WordTokens(TOKENIZER, lambda _: True)
-    assert words.ids([text]) == [TOKENIZER.encode(text, add_special_tokens=False).ids]
+    assert WORDS.ids([text]) == [TOKENIZER.encode(text, add_special_tokens=False).ids]
 
 
 def test_ids_that_do_not_count_are_left_out():

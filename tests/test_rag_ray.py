@@ -186,8 +186,9 @@ def test_few_passages_and_questions_are_not_sent_to_workers():
     encoder = RayEncoder(build_encoder(EmbeddingSettings()), pool)  # type: ignore[arg-type]
     plain = build_encoder(EmbeddingSettings())
     few, many = [abstract(at) for at in range(20)], [abstract(at) for at in range(500)]
+    questions = [f"What is w{at}?" for at in range(200)]
     assert np.array_equal(encoder.encode(few), plain.encode(few))
-    assert np.array_equal(encoder.encode(many, side="query"), plain.encode(many, side="query"))
+    assert np.array_equal(encoder.encode(questions, side="query"), plain.encode(questions, side="query"))
     assert pool.asked == 0
     assert np.array_equal(encoder.encode(many), plain.encode(many))
     assert pool.asked == 2
