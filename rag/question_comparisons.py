@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,11 +79,18 @@ def comparison(question: str) -> Comparison | None:
         if any(_NO_PAPER.fullmatch(paper) for paper in papers):
             return None
         said = match.groupdict()
-        counted: tuple[Compared, ...] = ("n_authors", "upvotes", "comments")
-        field: Compared = next((name for name in counted if said.get(name)), "date")
+        field = _field(said)
         least = None if place >= len(_RULES) - _ONLY_TOLD else bool(said.get("early"))
         return Comparison(field, papers, least)
     return None
+
+
+def _field(said: Mapping[str, str | None]) -> Compared:
+    if said.get("n_authors"):
+        return "n_authors"
+    if said.get("upvotes"):
+        return "upvotes"
+    return "comments" if said.get("comments") else "date"
 
 
 def _named(phrase: str) -> str:

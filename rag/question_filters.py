@@ -30,6 +30,7 @@ _VENUES = {name.lower(): (name,) for name in _SINGLE_NAMED.split()} | dict.fromk
     ("neurips", "nips"), ("NeurIPS", "NIPS")
 )
 _VENUE = "|".join(sorted(_VENUES, key=len, reverse=True))
+_JOURNAL = r"(?:Nature|Science|Cell|PNAS|JAMA)"
 _NOT_A_VENUE = (
     r"(?!\s*(?:challenge|competition|shared|task|workshop|leaderboard|data|benchmark|anthology|reviews?"
     r"|submissions?))"
@@ -73,6 +74,10 @@ def _venue(match: re.Match[str]) -> Filters:
     return Filters(venues=_VENUES[match["venue"].lower()], year_from=year, year_to=year)
 
 
+def _journal(match: re.Match[str]) -> Filters:
+    return Filters(venues=(match["journal"],))
+
+
 def _author(match: re.Match[str]) -> Filters:
     return Filters(authors=(match["author"].strip(" ."),))
 
@@ -91,6 +96,17 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
         _venue,
     ),
     (rf"(?P<cut>\b(?P<venue>{_VENUE})\b (?:\s*[’']?(?P<year>{_YEAR}))?) \s+ (?={_WORKS}\b)", _venue),
+    (
+        rf"""(?P<cut>\b(?:published|appeared|appearing|printed)\s+in\s+ (?:the\s+)? (?:journal\s+)?
+             (?P<journal>{_JOURNAL}|(?-i:(?!{_MONTH}\b){_CAPITALISED}(?:\s+(?:(?:of|on|and|for)\s+)?{_CAPITALISED})*)))
+             (?=\W*$|\s+(?:on|about|that|which|since|in|from|with)\b)""",
+        _journal,
+    ),
+    (
+        rf"""\b{_WORKS}\b (?P<cut>\s+(?:in|from|at)\s+ (?P<journal>(?-i:{_JOURNAL})))
+             (?=\W*$|\s+(?:on|about|that|which|since|in|from|with)\b)""",
+        _journal,
+    ),
     (rf"^\W*(?P<cut>(?P<venue>{_VENUE}) \s*[’']?(?P<year>{_YEAR}))\W*$", _venue),
     (rf"^\W*(?:papers?|articles?|publications?)?\s* (?P<cut>(?P<year>{_YEAR}))\W*$", _one_year),
     (
@@ -233,12 +249,14 @@ def described(filters: Filters) -> str:
     """
     first, last = filters.year_from, filters.year_to
     one = first is not None and first == last
+    one_day = filters.date_from is not None and filters.date_from == filters.date_to
     parts = [
         (one, f"from the year {first}"),
         (not one and first is not None, f"from {first} on"),
         (not one and last is not None, f"up to {last}"),
-        (filters.date_from, f"dated {filters.date_from} or later"),
-        (filters.date_to, f"dated {filters.date_to} or earlier"),
+        (one_day, f"dated {filters.date_from}"),
+        (not one_day and filters.date_from, f"dated {filters.date_from} or later"),
+        (not one_day and filters.date_to, f"dated {filters.date_to} or earlier"),
         (filters.venues, f"with venue {' or '.join(filters.venues)}"),
         (filters.authors, f"by {' or '.join(filters.authors)}"),
         (filters.sources, f"from source {' or '.join(filters.sources)}"),

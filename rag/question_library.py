@@ -5,25 +5,38 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-Wish = Literal[
-    "list", "count", "newest", "oldest", "upvoted", "greeting", "tool", "instruction", "advice", "vague", "nothing"
+Listed = Literal["list", "count", "newest", "oldest", "upvoted"]
+Declined = Literal[
+    "greeting",
+    "tool",
+    "instruction",
+    "advice",
+    "vague",
+    "nothing",
+    "institutions",
+    "cited",
+    "tallied",
+    "negated",
 ]
+Wish = Listed | Declined
 
 
 @dataclass(frozen=True, slots=True)
 class LibraryIntent:
-    """What is wanted of the library. The last six wishes can only be declined: a greeting, a question about the
-    program, an instruction to it, advice on what to read, the best of all without saying at what, and a question that
-    names nothing to search for."""
+    """What is wanted of the library, and how many papers of it. Most wishes can only be declined: a greeting, a
+    question about the program, an instruction to it, advice on what to read, the best of all without saying at what, a
+    question that names nothing to search for; and where authors work, how often papers are cited, a ranking or a count
+    by a field that none is made by, and the papers that do not do something."""
 
     wish: Wish
+    most: int | None = None
 
     @property
     def declined(self) -> bool:
         """Whether no paper can answer this."""
-        return self.wish in {"greeting", "tool", "instruction", "advice", "vague", "nothing"}
+        return self.wish not in get_args(Listed)
 
 
 _PAPERS = frozenset(
@@ -59,6 +72,7 @@ _NO_SUBJECT = frozenset(
     " there these they thing third this those to two three up us was we were what when where which who why will with"
     " would yes you your compare both all go continue else again really".split()
 )
+_NUMBERS = {word: n for n, word in enumerate("two three four five six seven eight nine ten".split(), start=2)}
 _GREETING = re.compile(
     r"""\W*(?:(?:hi|hello|hey|hallo|hiya|greetings|good\s(?:morning|afternoon|evening|day)|thanks?|thank\syou|thx|cheers
     |bye|goodbye|see\syou|test|testing|cool|great|nice|wow|lol|how\sare\syou(?:\sdoing)?)
@@ -95,7 +109,7 @@ def library_intent(question: str, *, filtered: bool) -> LibraryIntent | None:
     `question` is without the words of its filters; `filtered` says whether there were any.
 
     >>> library_intent("How many papers are in this library?", filtered=False)
-    LibraryIntent(wish='count')
+    LibraryIntent(wish='count', most=None)
     """
     if _INSTRUCTION.match(question):
         return LibraryIntent("instruction")
@@ -107,6 +121,7 @@ def library_intent(question: str, *, filtered: bool) -> LibraryIntent | None:
         return LibraryIntent("tool")
     words = [word.replace("’", "'") for word in _WORD.findall(question.lower())]
     said = frozenset(words)
+    most = next((number for word in words if (number := _number(word))), None)
     if not filtered and words and said <= _NO_SUBJECT:
         return LibraryIntent("nothing")
     if not filtered and said & _PAPERS and said & _ADVICE and said <= _PLAIN | _PAPERS | _LIBRARY | _ADVICE | _ADVISED:
@@ -114,14 +129,20 @@ def library_intent(question: str, *, filtered: bool) -> LibraryIntent | None:
     if not filtered and said & _THINGS and said & _SUPERLATIVE and said <= _PLAIN | _THINGS | _SUPERLATIVE | _ADVISED:
         return LibraryIntent("vague")
     wish = _wish(said, " ".join(words))
-    plain = said <= _PLAIN | _PAPERS | _LIBRARY | _RECENT | _EARLY | _UPVOTED | {"how"}
+    ranked = wish in {"newest", "oldest", "upvoted"}
+    counted = {word for word in said if _number(word)} | {"top"} if ranked else frozenset[str]()
+    plain = said - counted <= _PLAIN | _PAPERS | _LIBRARY | _RECENT | _EARLY | _UPVOTED | {"how"}
     about_papers = filtered or bool(said & (_PAPERS | _LIBRARY | {"here"}))
     if not plain or not about_papers or ("how" in said and wish != "count"):
         return None
-    return LibraryIntent(wish)
+    return LibraryIntent(wish, most if ranked else None)
 
 
-def _wish(said: frozenset[str], question: str) -> Wish:
+def _number(word: str) -> int | None:
+    return int(word) if word.isdecimal() and len(word) < 3 else _NUMBERS.get(word)
+
+
+def _wish(said: frozenset[str], question: str) -> Listed:
     if re.search(r"\bhow many\b|\bnumber of\b|\bcount\b", question):
         return "count"
     if said & _EARLY:

@@ -14,6 +14,7 @@ from rag.question_comparisons import Comparison, comparison
 from rag.question_filters import hear, only_filters
 from rag.question_library import LibraryIntent, library_intent
 from rag.question_metadata import MetadataIntent, metadata_intent
+from rag.question_unrecorded import unrecorded
 
 Asked = Literal["number", "date", "person", "name", "reason", "yes-no", "definition", "open"]
 
@@ -69,6 +70,8 @@ def understand(question: str) -> Understanding:
     # A title may hold anything, years and venues included; a question about a record has no filters.
     filters, heard, topic = (Filters(), (), window) if of_records else hear(window)
     library = None if of_records else _of_library(window)
+    if library and library.declined:
+        filters = Filters()
     order, topic = (None, topic) if of_records or library else _by_date(topic)
     if compared and not metadata:
         topic = " and ".join(compared.papers)
@@ -135,6 +138,8 @@ def _without_manner(topic: str) -> str:
 
 
 def _of_library(question: str) -> LibraryIntent | None:
+    if nowhere := unrecorded(question):
+        return LibraryIntent(nowhere)
     rest = only_filters(question)
     return library_intent(question if rest is None else rest, filtered=rest is not None)
 

@@ -182,3 +182,30 @@ def test_a_number_that_was_asked_for_is_all_that_is_told(starter):
 def test_a_name_that_stands_in_the_abstract_alone_finds_the_record(starter):
     answer = starter.ask("Where is the code of DPR?")
     assert "https://github.com/facebookresearch/DPR" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("papers from Google", "not where the authors work"),
+        ("Which paper is most cited?", "no record holds how often"),
+        ("paper with the most authors", "papers are not ranked, counted or chosen by that"),
+        ("Which papers do not use transformers?", "hardly ever what it does not"),
+        ("published in Cell", "this library holds no paper with venue Cell"),
+    ],
+)
+def test_what_no_record_holds_is_said_instead_of_answered_from_abstracts(starter, question, said):
+    answer = starter.ask(question)
+    assert said in answer.abstained
+    assert answer.sources == ()
+
+
+def test_as_many_of_the_newest_papers_are_listed_as_were_asked_for(starter):
+    assert len(starter.ask("the three oldest papers").sources) == 3
+    assert len(starter.ask("newest 10 papers").sources) == 10
+
+
+def test_papers_of_a_journal_are_listed(starter):
+    answer = starter.ask("published in Nature")
+    assert answer.abstained is None
+    assert all(source.paper.venue == "Nature" for source in answer.sources)

@@ -362,6 +362,7 @@ def test_any_text_is_understood(question):
             "A, ",
         ),
         *("who wrote it and when and ", "ignore the ", "compare A1 and ", "in simple terms "),
+        *("which is older, ", "a or ", "papers from the university of ", "papers that are ", "published in A of "),
     ],
 )
 def test_a_hostile_question_takes_no_time(unit):
@@ -421,3 +422,82 @@ def test_one_or_the_other_by_name_asks_for_both(question, several):
 def test_the_best_of_all_is_no_question_without_saying_at_what(question, wish):
     found = understand(question).library
     assert (found.wish if found else None) == wish
+
+
+@pytest.mark.parametrize(
+    ("question", "wish"),
+    [
+        ("papers from Google", "institutions"),
+        ("papers by Google DeepMind researchers", "institutions"),
+        ("work from the University of Toronto", "institutions"),
+        ("Which universities are represented here?", "institutions"),
+        ("What is the affiliation of the first author of BERT?", "institutions"),
+        ("Which paper is most cited?", "cited"),
+        ("How many citations does BERT have?", "cited"),
+        ("How often is Top2Vec cited?", "cited"),
+        ("paper with the most authors", "tallied"),
+        ("Which papers have more than 10 authors?", "tallied"),
+        ("single-author papers", "tallied"),
+        ("Who has the most papers?", "tallied"),
+        ("list all authors", "tallied"),
+        ("Which papers do not use transformers?", "negated"),
+        ("papers that don't mention BERT", "negated"),
+    ],
+)
+def test_what_no_record_holds_is_heard_and_no_filter_is_made_of_it(question, wish):
+    found = understand(question)
+    assert found.library is not None
+    assert (found.library.wish, found.library.declined, found.filters) == (wish, True, Filters())
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is proposed by Google to speed up attention?",
+        "papers about Google search",
+        "papers on graph learning from Stanford",
+        "Which methods do not need labels?",
+        "Which papers generate text with citations?",
+        "What do papers on citation recommendation do?",
+        "Which papers study the longest contexts?",
+        "Which countries are covered by the dataset?",
+        "which labs need labels?",
+        "papers about universities",
+        "Which works use more than two languages?",
+    ],
+)
+def test_subjects_that_sound_like_records_stay_subjects(question):
+    assert understand(question).library is None
+
+
+@pytest.mark.parametrize(
+    ("question", "wish", "most"),
+    [
+        ("newest 3 papers", "newest", 3),
+        ("the three oldest papers", "oldest", 3),
+        ("top 5 most upvoted papers", "upvoted", 5),
+        ("newest papers", "newest", None),
+    ],
+)
+def test_how_many_papers_are_wanted_is_heard(question, wish, most):
+    found = understand(question).library
+    assert found is not None
+    assert (found.wish, found.most) == (wish, most)
+
+
+@pytest.mark.parametrize(
+    ("question", "venue", "topic"),
+    [
+        ("papers published in Nature about proteins", "Nature", "papers about proteins"),
+        ("papers in Science on ageing", "Science", "papers on ageing"),
+        ("Which papers appeared in Physical Review Letters?", "Physical Review Letters", "Which papers?"),
+    ],
+)
+def test_journals_are_heard_as_venues(question, venue, topic):
+    found = understand(question)
+    assert (found.filters.venues, found.topic) == ((venue,), topic)
+
+
+@pytest.mark.parametrize("question", ["papers published in May 2024", "papers in Computer Vision", "papers on Nature"])
+def test_months_and_subjects_are_no_journals(question):
+    assert understand(question).filters.venues == ()

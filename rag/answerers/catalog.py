@@ -30,7 +30,14 @@ _DECLINED = {
     "advice": "no abstract says which paper is the one to read",
     "vague": "the question does not say at what, so name a task, a data set or a measure",
     "nothing": "the question names no subject to search for",
+    "institutions": "the records name authors and venues, but not where the authors work",
+    "cited": "no record holds how often a paper is cited",
+    "tallied": "papers are not ranked, counted or chosen by that; “citewise papers --json” lists every record",
+    "negated": "abstracts say what a paper does, hardly ever what it does not, so that such a list would be guessed;"
+    " ask for the papers that do",
 }
+_HINTED = frozenset(("greeting", "tool", "instruction", "advice", "nothing"))
+_MOST = 20  # papers in a list, however many are asked for
 _HINT = "; ask about a topic, a method, or a paper by its name"
 
 
@@ -61,18 +68,19 @@ class CatalogAnswerer:
         return intent is not None and not (intent.declined and request.filters.only)
 
     def write(self, request: Request) -> Iterator[Delta | Draft]:
-        """A line for each paper, at most eight; how many there are in all is said in a note."""
+        """A line for each paper, at most eight where no number is asked for; a note says how many there are in all."""
         intent = request.understanding.library
         if intent is None or intent.declined:
-            said = _DECLINED[intent.wish if intent else "nothing"]
-            yield Draft(abstained=said + ("" if intent and intent.wish == "vague" else _HINT), hits=())
+            wish = intent.wish if intent else "nothing"
+            yield Draft(abstained=_DECLINED[wish] + (_HINT if wish in _HINTED else ""), hits=())
             return
         total = self._shelf.count_titles(filters=request.filters)
         if not total:
             yield Draft(abstained=self._none(request.filters), hits=())
             return
         order = _ORDERS.get(intent.wish, "newest")
-        papers = self._shelf.search_titles(limit=_SHOWN, order=order, filters=request.filters)
+        shown = min(intent.most or _SHOWN, _MOST)
+        papers = self._shelf.search_titles(limit=shown, order=order, filters=request.filters)
         if order == "upvotes" and papers[0].upvotes is None:
             yield Draft(abstained="no record in this library holds upvotes", hits=())
             return
