@@ -15,7 +15,7 @@ from rag import text
 from rag.interfaces import Encoder, WordStatistics
 from rag.kinds import asked_for, holds, number_near
 from rag.papers import Paper
-from rag.questions import Asked, kind_of_answer
+from rag.questions import Asked, Understanding, asks_for_papers, kind_of_answer
 from rag.text import stem_set
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ _LISTING = frozenset(
     "paper papers article articles work works study studies publication publications preprint preprints abstract"
     " abstracts"
     " mention mentions discuss discusses list find show library collection deal deals recommend suggest".split()
+)
+_USING = frozenset(
+    "use uses used using employ employs apply applies evaluate evaluates evaluated test tests tested train trains"
+    " trained experiment experiments report reports result results benchmark benchmarks dataset datasets data say says"
+    " contain contains include includes cite cites run runs".split()
 )
 _JOINTS = re.compile(r"[\W_]+")
 _POSSESSIVE = re.compile(r"['’]s\b")
@@ -143,6 +148,25 @@ def subject(topic: str) -> str:
     """
     kept = [word for word in text.words(topic) if word.lower() not in text.STOP_WORDS and word.lower() not in _LISTING]
     return " ".join(kept) or topic
+
+
+def wants_whoever_says(understanding: Understanding) -> bool:
+    """Whether a question wants the papers that say a name, and asks nothing else of them.
+
+    >>> from rag.questions import understand
+    >>> [wants_whoever_says(understand(f"Which papers {rest}?")) for rest in ("mention MNIST", "generate MNIST digits")]
+    [True, False]
+    """
+    names = " ".join(understanding.names)
+    if not names or not asks_for_papers(understanding.topic):
+        return False
+    return stem_set(subject(understanding.topic)) <= stem_set(names) | {text.stem(word) for word in _USING}
+
+
+def says_all(names: Sequence[str], source: str) -> bool:
+    """Whether a text says each of the names, in whatever letter case."""
+    said = f" {text.normalised_title(source)} "
+    return all(f" {text.normalised_title(name)} " in said for name in names)
 
 
 def is_bare(topic: str) -> bool:

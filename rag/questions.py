@@ -106,7 +106,11 @@ def _asks_for_several(question: str) -> bool:
     pair = _PAIR.search(question)
     if pair and pair["one"][:4].lower() != pair["two"][:4].lower() and _is_identifier(pair["one"], shouting=False):
         return True
-    return bool(_TWO_PAPERS.search(question) or (_SEVERAL.search(question) and not _ONE_PAPER.search(question)))
+    return bool(
+        _TWO_PAPERS.search(question)
+        or counts_papers(question)
+        or (_SEVERAL.search(question) and not _ONE_PAPER.search(question))
+    )
 
 
 def asks_for_papers(question: str) -> bool:
@@ -146,10 +150,26 @@ def _of_library(question: str) -> LibraryIntent | None:
 
 def kind_of_answer(question: str) -> Asked:
     """The kind of answer that a question wants, by its question words."""
+    if counts_papers(question):  # none of their sentences has that number
+        return "open"
     for kind, pattern in _ASKED:
         if pattern.search(question):
             return kind
     return "open"
+
+
+def counts_papers(question: str) -> bool:
+    """Whether a question asks how many papers there are on something."""
+    return bool(_COUNTED.search(question))
+
+
+def leaves_out(question: str) -> bool:
+    """Whether a question asks for papers by what they do not do.
+
+    >>> leaves_out("Which pruning papers do not need data?"), leaves_out("Which papers prune without data?")
+    (True, False)
+    """
+    return bool(_NEGATED.search(question))
 
 
 _QUOTED = re.compile(r"(?<!\w)[\"“«„‘']([^\"“”«»„‘’']{2,120})[\"”»’'](?!\w)")
@@ -193,6 +213,12 @@ _KINDS = (
     r"|algorithms|strategies|solutions|architectures|datasets|benchmarks|surveys|ideas|ways|applications|proposals"
     r"|researchers)"
 )
+_COUNTED = re.compile(r"\bhow many (?:[\w-]+ ){0,2}(?:papers|works|articles|studies|publications)\b", re.IGNORECASE)
+_NEGATED = re.compile(
+    r"\b(?:papers|works|articles|studies|publications)\b.{0,40}?(?:\b(?:do|does|did|are|is|have)\s(?:not|never)\b"
+    r"|\b(?:do|does|did|are|is|have)n['’]?t\b)",
+    re.IGNORECASE,
+)
 _SEVERAL = re.compile(
     rf"""\b(?:which|what)\s(?:\w+[\s-]){{0,3}}{_KINDS}\b
     |\b(?:compare|contrast|comparison|versus|vs\.?|differences?\sbetween)\b
@@ -225,8 +251,8 @@ _MANNER = re.compile(
 )
 # "How do SPLADE and ColBERT represent …", "What do RAG, REALM and FiD reach …": two things by name as the subject.
 _PAIR = re.compile(
-    r"""\b(?:do|did|are|were|have|compare|of|about)\s(?:both\s)?(?:[\w-]+,\s)*(?P<one>[\w-]+),?\s(?:and|or|vs\.?|with)\s
-    (?:(?:what\s)?about\s)?(?P<two>(?-i:[A-Z]|[a-z]+\d)[\w-]*)""",
+    r"""\b(?:do|did|is|are|were|have|compare|of|about)\s(?:both\s)?(?:[\w-]+,\s)*(?P<one>[\w-]+),?\s(?:and|or|vs\.?|with)\s
+    (?:(?:what\s)?about\s|what\s(?:is|are)\s)?(?P<two>(?-i:[A-Z]|[a-z]+\d)[\w-]*)""",
     re.IGNORECASE | re.VERBOSE,
 )
 # "Which has more parameters, GPT-3 or LLaMA?"

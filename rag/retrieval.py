@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from rag import text
 from rag.answers import Filters, Hit, Quote
-from rag.evidence import ScoredSentence, best_by_paper, score_sentences, stem_set, subject
+from rag.evidence import (
+    ScoredSentence,
+    best_by_paper,
+    says_all,
+    score_sentences,
+    stem_set,
+    subject,
+    wants_whoever_says,
+)
 from rag.fusion import Fused, fuse
 from rag.interfaces import CatalogReader, DenseIndex, Encoder, LexicalIndex, WordStatistics
 from rag.languages import language_of
@@ -37,6 +45,7 @@ _FEWEST, _POOL = 40, 3
 # Where fewer passages hold any word of a question, the last of them is a find as well: the others get no word score at
 # all, not its score. (In longer lists that makes no question better, and a few worse.)
 _FEW = 10
+_FIRST_YEAR = 1
 # Candidates that each exact name adds, and how many names are looked up.
 _BY_NAME, _NAMES = 10, 4
 
@@ -117,6 +126,9 @@ class Retriever:
         understanding = understand(question)
         wanted = merged(filters or Filters(), understanding.filters)
         only = self._allowed.passages(wanted) if wanted else None
+        undated = ""
+        if understanding.order:
+            only, undated = self._dated(wanted, only)
         clock.lap("understand")
         hits: tuple[Hit, ...] = ()
         sentences: tuple[ScoredSentence, ...] = ()
@@ -142,8 +154,16 @@ class Retriever:
                 notes = (
                     "its papers are not indexed yet; run the last `citewise ingest` again, it goes on where it stopped",
                 )
-        notes, prompts = (*notes, *vectors.notes, *help_.notes), tuple(help_.prompts)
+        notes, prompts = (*notes, *filter(None, [undated]), *vectors.notes, *help_.notes), tuple(help_.prompts)
         return Retrieval(question, hits, sentences, understanding, wanted, notes, clock.laps, help_.usage, prompts)
+
+    def _dated(self, wanted: Filters, only: Sequence[str] | None) -> tuple[Sequence[str] | None, str]:
+        """The passages of papers with a year among those allowed, where there are any, and what to say of that."""
+        first = _FIRST_YEAR if wanted.year_from is None else wanted.year_from
+        dated = self._allowed.passages(replace(wanted, year_from=first))
+        if not dated or len(dated) == (self._lexical.count() if only is None else len(only)):
+            return only, ""
+        return dated, "Papers without a year on record were left out."
 
     def _candidates(
         self,
@@ -209,6 +229,8 @@ class Retriever:
         order = _ordered(scores)
         if understanding.several and self._settings.diversity > 0:
             order = self._diverse(order, scores, found, k)
+        if wants_whoever_says(understanding):
+            order.sort(key=lambda key: not says_all(understanding.names, f"{papers[key].title} {papers[key].abstract}"))
         sentences = self._read(topic, order[: min(k, _READ)], papers, scored)
         quotes = best_by_paper(sentences)
         hits = [

@@ -1,5 +1,7 @@
 """Answers about the library as a whole: lists, counts, newest and oldest, and what is declined."""
 
+import json
+
 import pytest
 
 from rag import Filters, open_library
@@ -209,3 +211,69 @@ def test_papers_of_a_journal_are_listed(starter):
     answer = starter.ask("published in Nature")
     assert answer.abstained is None
     assert all(source.paper.venue == "Nature" for source in answer.sources)
+
+
+def library_of(folder, rows):
+    """A library of (title, abstract, date)."""
+    listing = folder / "papers.jsonl"
+    keys = ("title", "abstract", "date")
+    listing.write_text("".join(json.dumps(dict(zip(keys, row, strict=True))) + "\n" for row in rows))
+    library = open_library(folder / "library")
+    library.ingest([listing])
+    return library
+
+
+DIGITS = [
+    (f"On {what} of Digits", f"We study {what.lower()} of written digits. The tests are on {data}.", day)
+    for what, data, day in [
+        ("Rotation", "MNIST and SVHN", ""),
+        ("Scaling", "mnist", "2019-03-01"),
+        ("Shearing", "SVHN", "2021-05-01"),
+        ("Colouring", "MNIST", ""),
+        ("Blurring", "MNIST", ""),
+        ("Noising", "MNIST", ""),
+        ("Cutting", "MNIST", ""),
+        ("Mixing", "MNIST", ""),
+        ("Mirroring", "letters", ""),
+    ]
+]
+
+
+def test_papers_that_say_a_name_are_all_told_and_no_others(tmp_path):
+    with library_of(tmp_path, DIGITS) as library:
+        answer = library.ask("Which papers mention MNIST?")
+        both = library.ask("papers that evaluate on MNIST and SVHN")
+    assert answer.abstained is None
+    told = answer.text + " ".join(answer.notes)
+    for title, abstract, _ in DIGITS:
+        assert (f"“{title}”" in told) == ("mnist" in abstract.lower())
+    assert [source.paper.title for source in both.sources] == ["On Rotation of Digits"]
+
+
+def test_newest_papers_on_a_topic_are_dated_ones(tmp_path):
+    with library_of(tmp_path, DIGITS) as library:
+        answer = library.ask("newest papers on written digits")
+    assert [source.paper.year for source in answer.sources] == [2021, 2019]
+    assert "Papers without a year on record were left out." in answer.notes
+
+
+def test_no_newest_is_named_where_nothing_is_dated(tmp_path):
+    with library_of(tmp_path, [(title, abstract, "") for title, abstract, _ in DIGITS]) as library:
+        answer = library.ask("newest papers on written digits")
+    assert "None of the papers found has a year on record, so which is the newest cannot be told." in answer.notes
+
+
+def test_how_many_papers_there_are_on_a_topic_is_answered_with_papers(starter):
+    answer = starter.ask("How many papers are about dropout?")
+    assert answer.abstained is None
+    assert any("not a count" in note for note in answer.notes)
+
+
+def test_a_list_by_what_papers_do_not_do_comes_with_a_warning(starter):
+    answer = starter.ask("Which retrieval papers do not train on labelled data?")
+    assert answer.abstained or any("does not do" in note for note in answer.notes)
+
+
+def test_two_things_asked_for_in_two_questions_are_both_told(starter):
+    answer = starter.ask("What is LoRA and what is RoBERTa?")
+    assert [source.paper.title.partition(":")[0] for source in answer.sources] == ["LoRA", "RoBERTa"]

@@ -12,22 +12,23 @@ from rag.answerers.base import Draft, Request
 from rag.answerers.polish import Polished, opening, paper_name, polish
 from rag.answerers.records import spelled_date
 from rag.answerers.selection import Chooser, Taste, by_paper
-from rag.answers import Delta, Quote
+from rag.answers import Delta, Hit, Quote
 from rag.citations import DraftSentence
-from rag.markers import append_marker, bracketed
-from rag.questions import asks_for_papers
+from rag.evidence import says_all, wants_whoever_says
+from rag.markers import append_marker, bracketed, numbers_in
+from rag.questions import asks_for_papers, counts_papers, leaves_out
 
 if TYPE_CHECKING:
     from rag.evidence import ScoredSentence
     from rag.papers import Paper
 
 
-_COUNTED = re.compile(r"\bhow many (?:[\w-]+ )?(?:papers|works|articles|studies|publications)\b", re.IGNORECASE)
 # Between two names, in a normalised question.
 _JOINED = re.compile(
     r"\s(?:(?:(?:is|are|do|does|compares?|compared|differs?|different|better|worse|faster|slower)\s)*"
-    r"(?:and|or|vs|versus|with|to|from|than)\s)?(?:(?:what|how|about|of|the|by|in)\s)*"
+    r"(?:and|or|vs|versus|with|to|from|than)\s)?(?:(?:what|how|is|are|about|of|the|by|in)\s)*"
 )
+_NOT_DONE = "What a paper does not do is found only where its abstract says so; read the quotes before relying on this."
 _NO_COUNT = "Papers are found by how near they are to the topic: these are the nearest, not a count."
 
 
@@ -44,10 +45,7 @@ class ExtractiveAnswerer:
         for place, item in enumerate(sentences):
             yield Delta((item.lead if place else "") + bracketed(item.text))
         reason = None if sentences else "none of the abstracts found has a sentence that answers this"
-        notes = (_NO_COUNT,) if sentences and _COUNTED.search(request.question) else ()
-        if sentences and request.understanding.order:
-            notes = (*notes, f"Of the papers nearest to the topic, the {request.understanding.order} come first.")
-        yield Draft(sentences, reason, notes=notes)
+        yield Draft(sentences, reason, notes=tuple(_notes(request, sentences)) if sentences else ())
 
     def _sentences(self, request: Request) -> Iterator[DraftSentence]:
         number = {hit.paper.id: place for place, hit in enumerate(request.hits, start=1)}
@@ -129,9 +127,13 @@ class ExtractiveAnswerer:
         """The papers good enough for a list; where papers on something by name are wanted, also all that say it."""
         share = self._taste.ranking_share
         names = request.understanding.names if asks_for_papers(request.question) else ()
+        whoever = {hit.paper.id for hit in _whoever_says(request)}
         for group, (relevance, ranking) in zip(ranked, chooser.fit(ranked), strict=True):
-            saying = [item for item in group if any(name in item.text for name in names)]
-            if saying:
+            saying = [item for item in group if any(says_all([name], item.text) for name in names)]
+            if whoever:
+                if group[0].paper_id in whoever:
+                    yield saying or group
+            elif saying:
                 yield saying
             elif (1 - share) * relevance + share * ranking >= self._taste.other_paper:
                 yield group
@@ -142,6 +144,34 @@ class ExtractiveAnswerer:
         chooser.weigh(group)
         alone = [item for item in group if not polish(item.text, paper).dependent]
         return chooser.one_of(alone or group)
+
+
+def _notes(request: Request, sentences: Sequence[DraftSentence]) -> Iterator[str]:
+    """What the reader of a list should know of how it was made."""
+    if whoever := _whoever_says(request):
+        listed = {request.hits[number - 1] for item in sentences for number in numbers_in(item.text)}
+        left = [f"“{hit.paper.title}”" for hit in whoever if hit not in listed]
+        if left:
+            yield f"Also: {' · '.join(left)}."
+        if len(whoever) == len(request.hits):
+            yield "There may be more: a search lists as many papers as it is asked for."
+    if counts_papers(request.question):
+        yield _NO_COUNT
+    if leaves_out(request.question):
+        yield _NOT_DONE
+    order = request.understanding.order
+    if order and any(hit.paper.year for hit in request.hits):
+        yield f"Of the papers nearest to the topic, the {order} come first."
+    elif order:
+        yield f"None of the papers found has a year on record, so which is the {order} cannot be told."
+
+
+def _whoever_says(request: Request) -> list[Hit]:
+    """The papers that say what a question names, where all that it wants of papers is that they do."""
+    if not wants_whoever_says(request.understanding):
+        return []
+    names = request.understanding.names
+    return [hit for hit in request.hits if says_all(names, f"{hit.paper.title} {hit.paper.abstract}")]
 
 
 def _by_date(groups: Sequence[list[ScoredSentence]], request: Request) -> list[list[ScoredSentence]]:

@@ -67,11 +67,15 @@ def _ordered(told: Sequence[_Told], comparison: Comparison) -> list[_Told] | Non
     one, two = (_value(item.paper, comparison.field) for item in told)
     if comparison.least is None or one is None or two is None:
         return None
-    if isinstance(one, str) and isinstance(two, str) and (one.startswith(two) or two.startswith(one)):
-        return None  # "2017" may be before or after "2017-06"
-    if one == two:
+    if isinstance(one, str) or isinstance(two, str):
+        first, second = str(one), str(two)
+        if first.startswith(second) or second.startswith(first):
+            return None  # "2017" may be before or after "2017-06"
+        first_has_less = first < second
+    elif one == two:
         return None
-    first_has_less = one < two if isinstance(one, int) == isinstance(two, int) else False
+    else:
+        first_has_less = one < two
     return list(told) if first_has_less == comparison.least else list(reversed(told))
 
 
