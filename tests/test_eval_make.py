@@ -12,7 +12,9 @@ from eval import Case, load_cases
 from eval.making.by_model import cases_by_model
 from eval.making.by_rules import cases_by_rules
 from eval.making.from_feedback import Feedback, cases_from_feedback, read_feedback
-from eval.making.names import mentions, title_name
+from eval.making.names import Texts, mentions, title_name
+from eval.making.near_misses import aspect_cases, swapped_cases
+from eval.making.rules import gap_cases
 from eval.measures.facts import says
 from rag import Library, open_library
 from rag.answers import Filters
@@ -54,6 +56,35 @@ def test_a_gap_is_filled_by_its_paper_and_not_given_away(made: list[Case], start
         assert says(paper.abstract, (number,))
         assert not says(case.question, (number,)), case.question
         assert case.question.count("____") == 1
+
+
+@pytest.mark.parametrize(
+    ("sentence", "number"),
+    [
+        ("In our tests the parser reached 91.5 points (see 1934, 1935) on the lists of words.", "91.5"),
+        ("All of the training was done within days on one IBM 7090 by 34 people.", "34"),
+        ("Many programs ran on the old 360/67 machine for 12 hours before they gave up.", "12"),
+        ("The net was trained on a single GeForce RTX 4090 card in the end.", None),
+        ("The dates that stand in the record (1812, and so on) are those of the two wars.", "1812"),
+    ],
+)
+def test_the_number_left_out_is_whole_and_no_part_of_a_name(sentence: str, number: str | None):
+    made = list(gap_cases([Paper("p", "A title", sentence)]))
+    assert [case.facts for case in made] == ([((number,),)] if number else [])
+
+
+def test_a_near_miss_is_only_asked_of_what_it_makes_sense_for():
+    dataset = Paper("d", "QUAIL: a dataset of birds", "QUAIL has songs to train on. Models score 9% on SONGS-1.")
+    language = Paper("l", "LG: a language for geometry", "LG draws curves from short programs. LG is new.")
+    network = Paper("n", "LOON: a network for birds", "LOON is trained on songs. It improves on DUCK-2 by 9%.")
+    papers = [dataset, language, network]
+    texts = Texts(papers)
+    # A dataset or a language is not trained; DUCK-2 is a rival, not a dataset.
+    assert [case.question for case in swapped_cases(papers, texts)] == ["Which score does LOON reach on SONGS-1?"]
+    every = [case for turn in range(10) for case in aspect_cases([*[network] * turn, *papers], texts)]
+    assert {case.about[0].partition(":")[0] for case in every} == {"QUAIL", "LG", "LOON"}
+    trained = {case.about[0] for case in every if re.search("train|GPU|experiment", case.question)}
+    assert trained == {network.title}
 
 
 def test_names_and_records_are_those_of_the_paper(made: list[Case], starter: Library):
@@ -259,8 +290,6 @@ def test_a_broken_record_is_one_clear_line(broken: str):
 
 
 def test_votes_on_the_page_become_cases(starter_copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    from dataclasses import replace
-
     from ui.conversation import Chat, Talk
 
     assert read_feedback(starter_copy) == []
@@ -269,8 +298,7 @@ def test_votes_on_the_page_become_cases(starter_copy: Path, tmp_path: Path, caps
         talk = Talk()
         for question, rating, remark in (("What is BERT?", 1, ""), ("How large is it?", -1, "give both sizes")):
             talk = [step for step in chat.ask(question, talk, session="s", owner="") if step.talk][-1].talk
-            last = replace(talk.exchanges[-1], rating=rating, remark=remark)
-            talk = chat.judge(replace(talk, exchanges=(*talk.exchanges[:-1], last)), len(talk.exchanges) - 1, "")
+            chat.judge(talk, len(talk.exchanges) - 1, "", rating=rating, remark=remark)
     out = tmp_path / "votes.jsonl"
     assert citewise(["eval", "make", str(out), "--by", "votes", "--library", str(starter_copy)]) == 0
     [case] = load_cases(out)

@@ -12,7 +12,10 @@ from rag.papers import Paper, display_date
 from rag.text import sentences
 
 GAP = "____"
-_NUMBER = re.compile(r"(?<![\w.,-])\d[\d,]*(?:\.\d+)?%?(?![\w-]|[.,]\d)")
+_NUMBER = re.compile(r"(?<![\w.,/-])\d+(?:,\d{3})*(?:\.\d+)?%?(?![\w/-]|[.,]\d)")
+_NAMED = re.compile(
+    r"\S \W*[A-Z]\S* $"
+)  # a name before a number, not at the sentence's head: “IBM 7090”, “GeForce RTX 4090”
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _LEANS = re.compile(r"(?:This|It|Its|These|Those|They|Their|That|He|She|Here|Such|Both|There)\b")
 _WORDS = range(8, 41)  # of a sentence with a gap: fewer name nothing, more are no question
@@ -20,8 +23,8 @@ _WORDS = range(8, 41)  # of a sentence with a gap: fewer name nothing, more are 
 
 def gap_cases(papers: Sequence[Paper]) -> Iterator[Case]:
     """One sentence a paper with its number left out: “… scored ____ BLEU …”. The number stands nowhere else in the
-    abstract, and the sentence does not lean on the one before it. Easier than a real question: it shares all words
-    but one with its source.
+    abstract and is no part of a name, and the sentence does not lean on the one before it. Easier than a real question:
+    it shares all words but one with its source.
     """
     for paper in papers:
         found = next(_gaps(paper), None)
@@ -66,7 +69,11 @@ def _gaps(paper: Paper) -> Iterator[tuple[str, str, str]]:
     for span in sentences(paper.abstract):
         if len(span.text.split()) not in _WORDS or _LEANS.match(span.text):
             continue
-        numbers = [match for match in _NUMBER.finditer(span.text) if _telling(match[0], paper.abstract)]
+        numbers = [
+            match
+            for match in _NUMBER.finditer(span.text)
+            if _telling(match[0], paper.abstract) and not _NAMED.search(span.text[: match.start()])
+        ]
         if numbers:
             match = numbers[0]
             yield f"{span.text[: match.start()]}{GAP}{span.text[match.end() :]}", match[0], span.text
