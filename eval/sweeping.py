@@ -114,10 +114,12 @@ def read_grid(path: str | Path) -> Grid:
 def sweep(grid: Grid, measured: Callable[[Mapping[str, Any]], Run], *, seed: int = 0) -> Sweep:
     """Measure every point by `measured` (from its values to a run over the same cases)."""
     points = grid.points()
-    runs = [measured(values) for values in points]
+    runs: list[Run] = []
+    for values in points:
+        runs.append(measured(values))
+        if runs[-1].value(grid.quality) is None:
+            raise UsageError(f"no case has the measure {grid.quality!r}; name another as quality")
     estimates = [run.summary["measures"][grid.quality] for run in runs]
-    if any(item["mean"] is None for item in estimates):
-        raise UsageError(f"no case has the measure {grid.quality!r}; name another as quality")
     better = 1 if runs[0].measures[grid.quality].higher_is_better else -1
     scores = [(better * item["mean"], -run.latency["latency_p50"]) for item, run in zip(estimates, runs, strict=True)]
     best = max(range(len(points)), key=lambda place: scores[place])
@@ -154,8 +156,16 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def point_name(values: Mapping[str, Any]) -> str:
-    """Values in words: "dense_weight=0.4 papers=5"."""
-    return " ".join(f"{key.rpartition('.')[2]}={value}" for key, value in values.items())
+    """Values in words: "dense_weight=0.4 papers=5", with the section where two settings would be called the same.
+
+    >>> point_name({"rerank.kind": "none", "llm.kind": "openai", "retrieval.papers": 5})
+    'rerank.kind=none llm.kind=openai papers=5'
+    """
+    short = [key.rpartition(".")[2] for key in values]
+    return " ".join(
+        f"{last if short.count(last) == 1 else key}={value}"
+        for last, (key, value) in zip(short, values.items(), strict=True)
+    )
 
 
 def _check_setting(key: str, values: Any, path: str | Path) -> None:

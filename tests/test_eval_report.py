@@ -16,7 +16,7 @@ from eval.report.confidence import reliability_bins, risk_coverage
 from eval.report.junit import junit
 from eval.report.markdown import run_markdown
 from eval.report.page import page
-from eval.report.terminal import show_comparison
+from eval.report.terminal import show_agreements, show_comparison
 from rag.errors import InputError, UsageError
 from rag.papers import Paper
 from tests import eval_fakes as fakes
@@ -152,6 +152,11 @@ def test_no_name_of_a_measure_is_cut_at_80_columns(
     told = capsys.readouterr().out
     assert all(re.search(rf"^ ?{re.escape(item.measure)} ", told, re.MULTILINE) for item in compared.differences)
     assert "…" not in told
+    counts = {"yes_yes": 9, "yes_no": 12, "no_yes": 3, "no_no": 30}
+    kappa = {"mean": 0.4, "low": 0.2, "high": 0.6}
+    judge = {"judge": "llm gpt", "level": "sentence", "kappa": kappa, "same": 0.7, "counts": counts, "n": 54}
+    show_agreements([judge])
+    assert "llm gpt sentence" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,39 @@ def test_page_and_markdown_have_a_row_a_point_and_escape_values():
     assert "flatters them" in shown
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("settings: {retrieval.papers: [4, -4]}", "papers=-4: retrieval.papers: Input should be greater"),
+        ("settings: {answer.max_sentences: [2], retrieval.paper: [4]}", "paper=4: retrieval.paper: Extra inputs"),
+    ],
+)
+def test_wrong_settings_are_told_before_any_point_is_measured(
+    starter_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, message: str
+):
+    grid = tmp_path / "grid.yaml"
+    grid.write_text(content, encoding="utf-8")
+    cases = str(ROOT / "eval" / "cases" / "starter.jsonl")
+    options = ["--library", str(starter_folder), "--out", str(tmp_path / "out"), "--config", "eval"]
+    assert citewise(["eval", "sweep", cases, str(grid), *options]) == 2
+    told = capsys.readouterr().err
+    assert str(grid) in told
+    assert message in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_measure_that_no_case_has_is_told_at_the_first_point():
+    asked: list[str] = []
+
+    def counted(values: Mapping[str, Any]) -> Run:
+        asked.append(str(values))
+        return run(SYSTEMS[values["a.system"]], fakes.CASES, papers=fakes.PAPERS, measures=["tokens"])
+
+    with pytest.raises(UsageError, match="no case has the measure 'tokens'"):
+        sweep(Grid({"a.system": ("perfect", "random")}, "tokens"), counted)
+    assert len(asked) == 1
+
+
 def test_the_command_sweeps_a_library_and_asks_nothing_twice(
     starter_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

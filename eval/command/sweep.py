@@ -11,10 +11,12 @@ import click
 from eval.command.output import print_json, progress_bar, resumable, seed_option
 from eval.command.run import chosen_cases, filled
 from rag.cli.options import cost_option, library_options, open_with
+from rag.errors import InputError, SettingsError
 from rag.spending import Tally
 
 if TYPE_CHECKING:
     from eval.outcome import Run
+    from eval.sweeping import Grid
 
 
 @click.command("sweep")
@@ -42,6 +44,7 @@ def sweep_command(cases_path: str, grid_path: str, out: str, configs: tuple[str,
 
     grid = read_grid(grid_path)
     cases = chosen_cases(load_cases(cases_path), options["tags"], options["limit"])
+    _check_points(grid, grid_path, configs)
     folder = Path(out)
     number = iter(range(1, len(grid.points()) + 1))
     options["session"] = None if options["max_cost"] is None else Tally(options["max_cost"])
@@ -59,6 +62,19 @@ def sweep_command(cases_path: str, grid_path: str, out: str, configs: tuple[str,
     else:
         show_sweep(found)
         click.echo(f"report: {folder / 'sweep.html'}")
+
+
+def _check_points(grid: Grid, path: str, configs: tuple[str, ...]) -> None:
+    """Raise InputError for a point whose settings are wrong, before another is measured."""
+    from eval.sweeping import nested, point_name
+    from rag.settings import load_settings
+
+    load_settings(configs)  # what is wrong without the grid is told as it is
+    for values in grid.points():
+        try:
+            load_settings(configs, **nested(values))
+        except SettingsError as error:
+            raise InputError(f"{path}: {point_name(values)}: {str(error).partition(': ')[2]}") from error
 
 
 def _measured(

@@ -48,9 +48,7 @@ def show_run(run: Run) -> None:
 
 def show_comparison(comparison: Comparison) -> None:
     """A row a measure, and the verdict."""
-    title = Text(f"{comparison.second} against {comparison.first}: {comparison.n} cases", style="bold")
-    # Tight, so that no name is cut at 80 columns.
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    table = _tight_table(f"{comparison.second} against {comparison.first}: {comparison.n} cases")
     table.add_column("measure", no_wrap=True)
     for head in ("first", "second", "change", "95 % interval", "p (Holm)", "n"):
         table.add_column(head, justify="right", no_wrap=True)
@@ -77,7 +75,8 @@ def show_agreements(found: Sequence[Mapping[str, Any]], *, differing: bool = Fal
     """A row a judge: kappa with its interval, and how often it is kinder or stricter than people; with `differing`,
     the items that differ.
     """
-    table = Table("judge", title="agreement with human labels", title_style="bold")
+    table = _tight_table("agreement with human labels")
+    table.add_column("judge")
     table.add_column("of a", no_wrap=True)
     for head in ("kappa", "95 % interval", "alike", "too kind", "too strict", "labels"):
         table.add_column(head, justify="right", no_wrap=True)
@@ -113,6 +112,11 @@ def show_sweep(sweep: Sweep) -> None:
     console.print(table)
     console.print(Text(f"fastest on the front that is not told from the best: {sweep.choice.name}"))
     console.print("chosen on these cases: see whether it holds on others before you keep it")
+
+
+def _tight_table(title: str) -> Table:
+    """A table of many columns that cuts no name at 80."""
+    return Table(title=Text(title, style="bold"), box=box.SIMPLE_HEAD, padding=0, show_edge=False)
 
 
 def _console() -> Console:
