@@ -7,29 +7,34 @@ from collections import Counter
 
 # Words that each language uses all the time and English does not.
 _WORDS = {
-    "German": "der das dem ist sind und oder nicht ein eine einen einem einer wie wer wo warum wieso welche welcher"
-    " welches"
-    " welchen welchem viele wieviel wieviele hat haben wird werden wurde wurden für über mit auf zum zur von vom"
-    " bei im es"
-    " gibt gegen zwischen kann können funktioniert erkläre arbeiten artikel geschrieben",
-    "French": "le la les du des est sont et ou pas un une que qui quoi quel quelle quels quelles pourquoi combien"
-    " où dans pour"
-    " avec sur par au aux cette ces ce fonctionne écrit expliquez explique quand comment-t",
-    "Spanish": "el los las del es son y qué que quién quiénes cuál cuáles cuántos cuántas cuánto cómo dónde cuándo"
-    " por para con"
-    " una unos entre está están sobre funciona artículos escribió",
-    "Italian": "il lo gli della delle dei degli è sono e che chi cosa cos quale quali quanto quanti quante perché"
-    " come dove"
-    " quando per con una tra nel nella hanno ha scritto funziona articoli",
-    "Portuguese": "o os da das dos é são e que quem qual quais quanto quantos quantas como onde quando por para com"
-    " uma entre"
-    " não está sobre funciona artigos escreveu",
-    "Dutch": "het een zijn en of niet wie wat waar waarom hoe welke hoeveel heeft hebben wordt werd voor met op van"
-    " bij tussen"
-    " kan artikelen geschreven werkt",
+    "German": """
+        der das dem ist sind und oder nicht ein eine einen einem einer wie wer wo warum wieso welche welcher welches
+        welchen welchem viele wieviel wieviele hat haben wird werden wurde wurden für über mit auf zum zur von vom bei
+        im es gibt gegen zwischen kann können funktioniert erkläre arbeiten artikel geschrieben
+    """,
+    "French": """
+        le la les du des est sont et ou pas un une que qui quoi quel quelle quels quelles pourquoi combien où dans pour
+        avec sur par au aux cette ces ce fonctionne écrit expliquez explique quand
+    """,
+    "Spanish": """
+        el los las del es son y qué que quién quiénes cuál cuáles cuántos cuántas cuánto cómo dónde cuándo por para con
+        una unos entre está están sobre funciona artículos escribió
+    """,
+    "Italian": """
+        il lo gli della delle dei degli è sono e che chi cosa cos quale quali quanto quanti quante perché come dove
+        quando per con una tra nel nella hanno ha scritto funziona articoli
+    """,
+    "Portuguese": """
+        o os da das dos é são e que quem qual quais quanto quantos quantas como onde quando por para com uma entre não
+        está sobre funciona artigos escreveu
+    """,
+    "Dutch": """
+        het een zijn en of niet wie wat waar waarom hoe welke hoeveel heeft hebben wordt werd voor met op van bij tussen
+        kan artikelen geschreven werkt
+    """,
 }
 # In several of these languages, or English in a paper's name: they count, but never alone.
-_SHARED = frozenset("el o e y en of o es con per la le lo il as da das des die and ha te on op com sobre".split())
+_SHARED = frozenset("el o e y en of o es con per la le lo il da das des ha op com sobre".split())
 _BY_WORD: dict[str, list[str]] = {}
 for _language, _listed in _WORDS.items():
     for _word in _listed.split():
@@ -38,14 +43,8 @@ _ENGLISH = frozenset(
     "the is are was were what which who how why when where does do did of in on for to and or a an with by from it its"
     " that this these can could has have about between there any".split()
 )
-_FALSE_FRIENDS = {
-    "was": "German",
-    "in": "German",
-    "die": "German",
-    "an": "German",
-    "a": "Portuguese",
-    "do": "Portuguese",
-}
+# English words that are as common in another language.
+_FALSE_FRIENDS = {"was": "German", "in": "German", "an": "German", "a": "Portuguese", "do": "Portuguese"}
 _SCRIPTS = (
     ("Japanese", r"[\u3040-\u30ff]"),
     ("Korean", r"[\uac00-\ud7af]"),
@@ -60,6 +59,7 @@ _PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in _SCRIPTS)
 _WORD = re.compile(r"[^\W\d_]+")
 _WINDOW = 500
 _FEWEST_LETTERS = 2
+_ENGLISH_QUESTION = 2  # such words in it
 
 
 def language_of(question: str) -> str | None:
@@ -69,16 +69,15 @@ def language_of(question: str) -> str | None:
     ['German', 'Chinese', None, None]
     """
     start = question[:_WINDOW]
+    said = {word.lower() for word in _WORD.findall(start)}
     for name, pattern in _PATTERNS:
-        if len(pattern.findall(start)) >= _FEWEST_LETTERS:
+        # An English question may quote a word.
+        if len(pattern.findall(start)) >= _FEWEST_LETTERS and len(said & _ENGLISH) < _ENGLISH_QUESTION:
             return name
-    said = [word.lower() for word in _WORD.findall(start)]
-    found: Counter[str] = Counter()
-    for word in set(said):
-        found.update(_BY_WORD.get(word, ()))
+    found = Counter(language for word in said for language in _BY_WORD.get(word, ()))
     if not found:
         return None
-    language, count = max(found.items(), key=lambda item: item[1])
-    english = sum(word in _ENGLISH and _FALSE_FRIENDS.get(word) != language for word in set(said))
-    own = [word for word in set(said) if language in _BY_WORD.get(word, ()) and word not in _SHARED]
+    language, count = found.most_common(1)[0]
+    english = sum(_FALSE_FRIENDS.get(word) != language for word in said & _ENGLISH)
+    own = any(language in _BY_WORD.get(word, ()) for word in said - _SHARED)
     return language if own and count > english else None

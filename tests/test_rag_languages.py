@@ -16,6 +16,7 @@ from rag.languages import language_of
         ("Quante persone hanno scritto BERT?", "Italian"),
         ("Hoe werkt dropout?", "Dutch"),
         ("注意力机制 Transformer", "Chinese"),
+        ("What does 注意力 mean in these papers?", None),
         ("トランスフォーマーとは何ですか", "Japanese"),
         ("What is die casting?", None),
         ("LA protein", None),
