@@ -146,6 +146,23 @@ def test_a_line_beyond_the_limit_is_rejected_and_the_next_one_read(tmp_path):
     assert (reject.line, reject.reason) == (2, "a line of more than 8 MiB")
 
 
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("long.nbib", "PMID- 1\nTI  - First\nAB  - "),
+        ("long.txt", "FN Clarivate Analytics Web of Science\nVR 1.0\nPT J\nTI First\nAB "),
+        ("long.txt", "arXiv:2001.00001 [pdf]\nTitle: First\nAbstract: "),
+    ],
+    ids=["medline", "wos", "arxiv-page"],
+)
+def test_a_record_that_never_ends_is_rejected_and_the_next_one_read(tmp_path, name, start):
+    path = tmp_path / name
+    path.write_text(f"{start}{ABSTRACT}" + f"\n      {ABSTRACT * 50}" * 2000 + f"\n{start}{ABSTRACT}\n")
+    assert len(items(path, Record)) == 1
+    (reject,) = items(path, Reject)
+    assert reject.reason.endswith("of more than 8 MiB")
+
+
 def test_a_huge_json_object_is_rejected_and_the_next_one_read(tmp_path):
     path = tmp_path / "long.json"
     with path.open("w") as target:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,43 +15,52 @@ from rag.parsers.records import build
 
 Columns = Mapping[str, str | int]
 _DOI = re.compile(r"(\S+)\s*\[doi\]")
+_MEDLINE_LINE = re.compile(r"^([A-Z]{2,4}) {0,2}- (.*)$")
+_WOS_LINE = re.compile(r"^([A-Z][A-Z0-9])(?: (.*))?$")
 
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How a record of one kind is written: its lines, the tag that opens one, and the tags that are no part of any."""
+    """How a record of one kind is written: its lines, the tag that opens one, the tags that are no part of any, and
+    what its values mean."""
 
     line: re.Pattern[str]
     opens: str
-    outside: frozenset[str] = frozenset()
-
-
-_MEDLINE = _Form(re.compile(r"^([A-Z]{2,4}) {0,2}- (.*)$"), "PMID")
-_WOS = _Form(re.compile(r"^([A-Z][A-Z0-9])(?: (.*))?$"), "PT", frozenset({"FN", "VR", "ER", "EF"}))
+    outside: frozenset[str]
+    fields: Callable[[Mapping[str, list[str]]], dict[str, Any]]
 
 
 def read_medline(source: Source, _: Columns) -> Iterator[Record | Reject]:
     """One record from each PMID to the next."""
-    for number, found in _records(source, _MEDLINE):
-        yield build(_of_medline(found), SourceRef(source.name, number))
+    return _read(source, _Form(_MEDLINE_LINE, "PMID", frozenset(), _of_medline))
 
 
 def read_wos(source: Source, _: Columns) -> Iterator[Record | Reject]:
     """One record from each PT to its ER."""
-    for number, found in _records(source, _WOS):
-        yield build(_of_wos(found), SourceRef(source.name, number))
+    return _read(source, _Form(_WOS_LINE, "PT", frozenset({"FN", "VR", "ER", "EF"}), _of_wos))
 
 
-def _records(source: Source, form: _Form) -> Iterator[tuple[int, dict[str, list[str]]]]:
-    """The values of each record by tag, with their continuations after line breaks; what is too long is cut off."""
+def _read(source: Source, form: _Form) -> Iterator[Record | Reject]:
+    number = 0
+    for number, size, found in _records(source, form):
+        if size > MAX_RECORD:
+            yield source.reject(number, f"a record of more than {MAX_RECORD // 2**20} MiB")
+        else:
+            yield build(form.fields(found), SourceRef(source.name, number))
+    if not number:
+        yield source.reject(1, f"no record starts with {form.opens}")
+
+
+def _records(source: Source, form: _Form) -> Iterator[tuple[int, int, dict[str, list[str]]]]:
+    """Line, size and values by tag of each record, continuations after line breaks; what is too long is not held."""
     held: defaultdict[str, list[str]] = defaultdict(list)
     first = size = 0
     tag = ""
     for number, text in source.lines():
         match = form.line.match(text)
         if match and match[1] == form.opens:
-            if held:
-                yield first, held
+            if first:
+                yield first, size, held
             held, first, size = defaultdict(list), number, 0
         tag = match[1] if match else tag if text[:1].isspace() and text.strip() else ""
         size += len(text)
@@ -61,10 +70,8 @@ def _records(source: Source, form: _Form) -> Iterator[tuple[int, dict[str, list[
             held[tag].append((match[2] or "").strip())
         elif held[tag]:
             held[tag][-1] = f"{held[tag][-1]}\n{text.strip()}"
-    if held:
-        yield first, held
-    if not first:
-        source.events.append(source.reject(1, f"no record starts with {form.opens}"))
+    if first:
+        yield first, size, held
 
 
 def _of_medline(found: Mapping[str, list[str]]) -> dict[str, Any]:
