@@ -80,28 +80,28 @@ class Pool:
     def size(self) -> int:
         """How many workers there are."""
         with self._lock:
-            if not self._workers:
-                self._workers = self._started()
-                self._under_way = [0] * len(self._workers)
-            return len(self._workers)
+            return len(self._present())
 
     def ask(self, method: str, argument: object = None) -> Promise:
         """Ask the worker that has least to do for a method of the class."""
-        self.size()
-        with self._lock, _translated():
+        with self._lock:
+            workers = self._present()
             worker = self._under_way.index(min(self._under_way))
+            with _translated():
+                reference = workers[worker].ask.remote(method, argument, [self._shared])
             self._under_way[worker] += 1
-            return Promise(worker, self._workers[worker].ask.remote(method, argument, [self._shared]))
+            return Promise(worker, reference)
 
     def answer(self, promise: Promise) -> Any:
         """What was asked for; waits for it. Raises what the method raised."""
         import ray
 
-        with _translated():
-            answer = ray.get(promise.reference)
-        with self._lock:
-            self._under_way[promise.worker] -= 1
-        return answer
+        try:
+            with _translated():
+                return ray.get(promise.reference)
+        finally:
+            with self._lock:
+                self._under_way[promise.worker] -= 1
 
     def close(self) -> None:
         """End the workers, and with the last pool of this process its connection."""
@@ -109,6 +109,12 @@ class Pool:
             if self._workers:
                 _end(self._workers)
                 self._workers, self._shared = [], None
+
+    def _present(self) -> list[Any]:
+        if not self._workers:
+            self._workers = self._started()
+            self._under_way = [0] * len(self._workers)
+        return self._workers
 
     def _started(self) -> list[Any]:
         import ray
