@@ -181,7 +181,7 @@ def _no_papers(folder: Path) -> UsageError:
 
 
 @lru_cache(maxsize=2)
-def _builtin(dimensions: int | None = None) -> StaticTextEncoder:
+def _builtin(dimensions: int | None) -> StaticTextEncoder:
     from rag.embeddings import builtin_encoder
 
     return builtin_encoder(dimensions)
@@ -198,7 +198,7 @@ def _reader(encoder: Encoder) -> Encoder:
     calibrated, also where a server makes the vectors that are searched."""
     from rag.embeddings import StaticTextEncoder
 
-    return encoder.words if isinstance(encoder, StaticTextEncoder) else _builtin().words
+    return encoder.words if isinstance(encoder, StaticTextEncoder) else _builtin(None).words
 
 
 def _retriever(
@@ -261,7 +261,7 @@ def _pipeline(
         catalog=CatalogAnswerer(catalog),
     )
     reader = _reader(encoder)
-    own = _builtin() if _made_elsewhere(encoder) else None
+    own = _builtin(None) if _made_elsewhere(encoder) else None
     return Pipeline(
         retriever,
         Gate(reader, lexical, settings=settings.gate, own=own) if settings.gate.enabled else None,
