@@ -207,6 +207,11 @@ def test_a_coined_name_that_no_paper_says_is_known(question, unsaid):
         ("How does it decide how many topics there are?", SILENT, None),
         ("How long are the inputs that it reads?", SILENT, None),
         ("What are its limitations?", SILENT, "tells no weakness of it"),
+        (
+            "What are its limitations?",
+            Paper("s4", "T", "It had little trouble with long inputs."),
+            "tells no weakness of it",
+        ),
         ("What are its limitations?", Paper("s3", "T", "It lags on long inputs."), None),
     ],
 )

@@ -27,7 +27,7 @@ _GIST = tuple(
 _BARE = re.compile(r"^\W*(?P<thing>[\w\-.()'’+]+(?: [\w\-.()'’+]+){0,2})\W*$")
 _IS_SOMETHING = re.compile(
     r"\b(?:is|are|was|were|means?|refers? to|denotes?|consists?|describes?|defines?|drops?|trains?|learns?|uses?|ranks?"
-    r"|finds?|turns?|maps?|makes?|lets?|joins?|adds?|treats?|replaces?|predicts?|randomly"
+    r"|finds?|turns?|maps?|makes?|lets?|joins?|adds?|treats?|replaces?|predicts?"
     r"|\w+(?:i[sz]es|ifies))\b",
     re.IGNORECASE,
 )
