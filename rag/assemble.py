@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
     Tell = Callable[[Estimate], object]
 
-_CATALOG = "catalog.sqlite"
-
 
 @dataclass(frozen=True, slots=True)
 class Readers:
@@ -104,12 +102,15 @@ _IN_FOLDER = CatalogSettings()
 
 def holds_library(folder: Path, settings: CatalogSettings = _IN_FOLDER) -> bool:
     """Whether there is a library in the folder; a database always holds one, if an empty one."""
-    return settings.kind == "postgres" or (folder / _CATALOG).is_file()
+    from rag.stores.sqlite import CATALOG
+
+    return settings.kind == "postgres" or (folder / CATALOG).is_file()
 
 
 def open_catalog(folder: Path, settings: CatalogSettings = _IN_FOLDER) -> Catalog:
     """The catalog of an existing library; raises UsageError where there is none."""
     from rag.stores.catalog import Catalog
+    from rag.stores.sqlite import CATALOG
 
     if settings.kind == "postgres":
         from rag.stores.postgres import PostgresDatabase
@@ -117,7 +118,7 @@ def open_catalog(folder: Path, settings: CatalogSettings = _IN_FOLDER) -> Catalo
         return Catalog(PostgresDatabase(settings.url.get_secret_value(), patience=settings.patience))
     if not holds_library(folder):
         raise UsageError(f"no library at {folder}; make one with: citewise ingest PATH")
-    return Catalog(folder / _CATALOG)
+    return Catalog(folder / CATALOG)
 
 
 def open_readers(
@@ -295,7 +296,8 @@ class _LazyModel:
         return ModelMender(self.made()).mend(request, sentences, wrong)
 
     def condense(self, question: str, filters: Filters, history: Sequence[Turn], stop: Stop | None = None) -> Condensed:
-        from rag.conversation import by_model, by_rules
+        from rag.conversation import by_rules
+        from rag.rewriting import by_model
 
         if not history:
             return by_rules(question, filters, history)

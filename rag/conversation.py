@@ -1,25 +1,18 @@
-"""Follow-up questions made whole from the conversation before them: by rules, or by one call of a model."""
+"""Follow-up questions made whole from the conversation before them, by rules."""
 
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rag import text
-from rag.answerers.prompting import plain, supported_text
 from rag.answers import Filters, Turn
 from rag.connection import Stop
-from rag.errors import ModelError
-from rag.llm import Message, Reply
-from rag.orders import gives_orders
-from rag.prompts import CONDENSE, load_prompt
 from rag.questions import exact_names
 
 if TYPE_CHECKING:
-    from rag.llm import ChatModel
     from rag.papers import Paper
 
 _WORDS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
@@ -116,10 +109,9 @@ _COMPARING = frozenset(
     text.stem(word)
     for word in "compare compared comparison versus vs differ different better worse faster slower than".split()
 )
-_LONGEST = 500
-_ADDRESS = re.compile(r"://|www\.|\S@\S|[<>\[\]|]")
-_TURNS, _TOLD = 3, 500
-_FROM_CONVERSATION = 0.7  # share of a rewritten question's content stems that were said before
+_COMING_OUT = frozenset("came come published posted appeared written paper papers one two three".split())
+LOOKED_BACK = 3
+"""Turns of a conversation that a question may lean on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +163,7 @@ def _shown(turn: Turn) -> list[Paper]:
 def _subject(history: Sequence[Turn]) -> tuple[Turn, list[Paper]]:
     """The last turn that was about something, and its papers. One that abstained was about the papers that it was
     narrowed to, if it was; one that was no question about papers is passed over."""
-    for turn in reversed(history[-_TURNS:]):
+    for turn in reversed(history[-LOOKED_BACK:]):
         shown = _shown(turn)
         if turn.answer.abstained:
             shown = [paper for paper in shown if paper.id in turn.answer.filters.only]
@@ -182,7 +174,7 @@ def _subject(history: Sequence[Turn]) -> tuple[Turn, list[Paper]]:
 
 def _last_list(history: Sequence[Turn]) -> list[Paper]:
     """The papers that "the second" counts: those of the last answer that showed more than one, if there is one."""
-    several = (shown for turn in reversed(history[-_TURNS:]) if len(shown := _shown(turn)) > 1)
+    several = (shown for turn in reversed(history[-LOOKED_BACK:]) if len(shown := _shown(turn)) > 1)
     return next(several, _shown(history[-1]))
 
 
@@ -199,46 +191,6 @@ def about(question: str, paper: Paper) -> str:
     if _NOT_A_REFERENCE.search(question) or _self_contained(question, _ONE_OR_THEY):
         return question
     return _ONE_OR_THEY.sub(lambda match: _in_place_of(match.group(), paper), question, count=1)
-
-
-def by_model(model: ChatModel) -> Condenser:
-    """A condenser that lets `model` rewrite the question, once; by rules where it fails, babbles or adds its own words
-    (the rewritten question is searched and shown: what nobody said must not get in that way)."""
-
-    def condense(question: str, filters: Filters, history: Sequence[Turn], stop: Stop | None = None) -> Condensed:
-        ruled = by_rules(question, filters, history)
-        if not history:
-            return ruled
-        reply = Reply()
-        try:
-            said = model.complete(condense_messages(question, history), reply, stop)
-        except ModelError:
-            return ruled
-        rewritten = " ".join(said.split()).strip('"“” ')
-        kept = rewritten if _is_rewriting(rewritten, question, history) else ruled.question
-        return replace(ruled, question=kept, usage=reply.usage, prompt=CONDENSE)
-
-    return condense
-
-
-def _is_rewriting(rewritten: str, question: str, history: Sequence[Turn]) -> bool:
-    """Whether a text is a question made of what was said before, and neither an order nor an address."""
-    if not 0 < len(rewritten) <= _LONGEST or _ADDRESS.search(rewritten):
-        return False
-    if gives_orders(rewritten) and not gives_orders(question):
-        return False
-    stems = set(text.stems(rewritten))
-    said = set(text.stems(" ".join([question, *_told(history)])))
-    return len(stems & said) >= _FROM_CONVERSATION * len(stems)
-
-
-def _told(history: Sequence[Turn]) -> list[str]:
-    """What a model is told of the last turns: each as one text of three lines."""
-    return [
-        f"User: {plain(turn.question)}\nAnswer: {text.shorten(plain(supported_text(turn.answer)), _TOLD)}\nPapers: "
-        + "; ".join(f"({source.marker}) {plain(source.paper.title)}" for source in turn.answer.sources)
-        for turn in history[-_TURNS:]
-    ]
 
 
 def _referring(question: str, filters: Filters, before: str, shown: Sequence[Paper]) -> Condensed:
@@ -271,20 +223,7 @@ def _dated(question: str) -> str:
     if match is None or not re.match(r"\W*(?:which|what)\b", question, re.IGNORECASE):
         return question
     rest = set(text.content_words(_MANY.sub(" ", _BY_DATE.sub(" ", question))))
-    plain = rest <= {
-        "came",
-        "come",
-        "published",
-        "posted",
-        "appeared",
-        "written",
-        "paper",
-        "papers",
-        "one",
-        "two",
-        "three",
-    }
-    return f"Which is the {'oldest' if match['old'] else 'newest'} paper?" if plain else question
+    return f"Which is the {'oldest' if match['old'] else 'newest'} paper?" if rest <= _COMING_OUT else question
 
 
 def _names_another(question: str, meant: Sequence[Paper]) -> bool:
@@ -348,13 +287,3 @@ def _only(filters: Filters, papers: Sequence[Paper]) -> Filters:
 
 def _joined(before: str, addition: str) -> str:
     return " ".join(f"{before.rstrip(' ?.!')} {addition.strip(' ?.!')}".split()) + "?"
-
-
-def condense_messages(question: str, history: Sequence[Turn]) -> tuple[Message, Message]:
-    """The messages that ask a model to rewrite a question: the last turns, fenced, and the question."""
-    system, user = load_prompt(CONDENSE).filled(
-        fence=f"conversation-{secrets.token_hex(6)}",
-        history="\n".join(_told(history)),
-        question=plain(question),
-    )
-    return Message("system", system), Message("user", user)

@@ -26,11 +26,11 @@ from rag.stores.catalog import Catalog
 from rag.stores.drafts import IndexJob
 from rag.stores.journal import Journal
 from rag.stores.manifest import Manifest
+from rag.stores.sqlite import CATALOG
 
 if TYPE_CHECKING:
     from rag.parsers import Notice
 
-CATALOG = "catalog.sqlite"
 _AT_ONCE = 1024
 _MENDED = "an index was damaged, as by a killed process: both were made anew from the catalog"
 

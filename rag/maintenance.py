@@ -9,12 +9,12 @@ from pathlib import Path
 from rag.checkup import Check, doctor
 from rag.errors import UsageError
 from rag.indexing import OpenIndexes, Progress
-from rag.ingest import CATALOG
 from rag.interfaces import Encoder
 from rag.refilling import Refill
 from rag.settings import ChunkingSettings
 from rag.stores.catalog import Catalog
 from rag.stores.lock import WriterLock
+from rag.stores.sqlite import CATALOG
 
 __all__ = ["Check", "doctor", "rebuild"]
 

@@ -12,12 +12,13 @@ from rag.answerers.extractive import ExtractiveAnswerer
 from rag.answerers.metadata import MetadataAnswerer
 from rag.answerers.model import ModelAnswerer
 from rag.assemble import open_catalog, open_readers
-from rag.conversation import by_model, by_rules
+from rag.conversation import by_rules
 from rag.errors import ModelRejected, ModelUnavailable, UsageError
 from rag.gate import Verdict
 from rag.llm import ChatModel
 from rag.pipeline import Answerers, Pipeline
 from rag.prompts import NOT_FOUND
+from rag.rewriting import by_model
 from rag.settings import AnswerSettings, LLMSettings, load_settings
 from tests import scripted_server as script
 from tests.scripted_server import serving

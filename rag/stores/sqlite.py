@@ -15,6 +15,7 @@ from rag.errors import LibraryDamaged, LibraryError, LibraryLocked
 from rag.stores.database import Rows
 from rag.stores.lock import WriterLock
 
+CATALOG = "catalog.sqlite"
 FORMAT = 1
 """Version of the tables below. A reader of an older format refuses a newer one."""
 
