@@ -59,6 +59,12 @@ def test_commands_of_two_machines_share_one_library(postgres, url, tmp_path):
         assert done.returncode == 0, done.stdout
 
 
+def test_a_replica_that_nobody_asked_yet_is_in_order(url, tmp_path):
+    with opened(tmp_path / "one", url) as writer, opened(tmp_path / "two", url) as replica:
+        writer.ingest([write(tmp_path / "a.jsonl", [record(1)])])
+        assert all(check.ok for check in replica.doctor())
+
+
 def test_a_replica_answers_as_a_library_in_a_folder_does(starter, url, tmp_path):
     with opened(tmp_path / "one", url) as writer, opened(tmp_path / "two", url) as replica:
         writer.ingest([starter_path()])
