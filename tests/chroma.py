@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-_PATIENCE_SECONDS = 60
+_PATIENCE_SECONDS = 180
 _RUNNING: dict[Path, subprocess.Popen[bytes]] = {}
 
 
@@ -49,6 +49,11 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
         except httpx.TransportError:
             time.sleep(0.05)
     raise RuntimeError(f"the Chroma server at {url} did not start")
+
+
+def process(folder: Path) -> subprocess.Popen[bytes]:
+    """The server that keeps its data in the folder."""
+    return _RUNNING[folder]
 
 
 def kill(folder: Path) -> None:

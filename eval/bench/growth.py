@@ -6,8 +6,7 @@ One library of each kind grows from size to size: `embedded` (all in a folder), 
 the same machine), `cluster` (the catalog in PostgreSQL besides; searches are those of a replica that joins when the
 library is full). Every ingest and every look is a fresh process. Beside each ingest a plain LlamaIndex + Chroma script
 ingests a few thousand papers, so that rates on a busy machine can be told as ratios; processor time is told besides.
-Above the real papers of the
-collection they are synthetic (`eval.bench.synthetic`).
+Where the real papers of the collection end, made-up ones follow (`eval.bench.synthetic`).
 """
 
 from __future__ import annotations
@@ -38,7 +37,6 @@ KINDS = ("embedded", "server", "cluster")
 PLAIN_PAPERS = 4_000
 NEAREST = 50
 _ROWS = 50_000  # vectors compared at once by exact search
-_PATIENCE_SECONDS = 60
 
 
 def measure(
@@ -110,45 +108,21 @@ class Place:
 
 @contextmanager
 def _place(kind: str, folder: Path) -> Generator[Place]:
-    """A library of a kind under the folder; `cluster` needs PostgreSQL's programs, found as the tests find them."""
+    """A library of a kind under the folder, with the servers that the tests start too."""
+    from tests import chroma
+
     place = Place(kind, folder / kind)
     shutil.rmtree(place.folder, ignore_errors=True)
     place.folder.mkdir(parents=True)
     with ExitStack() as stack:
         if kind != "embedded":
-            url, place.chroma = stack.enter_context(_chroma(place.folder / "chroma-server"))
+            url = stack.enter_context(chroma.running(place.folder / "chroma-server"))
+            place.chroma = chroma.process(place.folder / "chroma-server")
             place.overrides["dense"] = {"kind": "chroma-server", "url": url}
         if kind == "cluster":
             address, place.database = stack.enter_context(_postgres())
             place.overrides["catalog"] = {"kind": "postgres", "url": address}
         yield place
-
-
-@contextmanager
-def _chroma(folder: Path) -> Generator[tuple[str, subprocess.Popen[bytes]]]:
-    import socket
-
-    import httpx
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("chroma")), "run", "--path", str(folder), "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + _PATIENCE_SECONDS
-    try:
-        while True:
-            try:
-                httpx.get(f"{url}/api/v2/heartbeat").raise_for_status()
-                break
-            except httpx.HTTPError:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-        yield url, process
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @contextmanager
@@ -188,13 +162,13 @@ def fill(options: argparse.Namespace) -> dict[str, float]:
     with _opened(options) as library:
         report = library.ingest([options.papers])
     seconds = time.perf_counter() - started
+    own, writing = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return {
         "seconds": seconds,
         "processor s": sum(os.times()[:4]),
         "added": report.added,
-        "ingest: peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "ingest: peak MB of the process that writes vectors": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        / 1024,
+        "ingest: peak MB": own.ru_maxrss / 1024,
+        "ingest: peak MB of the process that writes vectors": writing.ru_maxrss / 1024,
     }
 
 
