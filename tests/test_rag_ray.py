@@ -33,6 +33,7 @@ from rag.stores import manifest as manifests
 from rag.stores.catalog import Catalog
 from tests import chroma
 from tests.ingesting import CHUNKING, abstract, opener, record, write
+from tests.test_rag_offload import processes
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
@@ -339,8 +340,10 @@ def test_a_killed_ingest_on_ray_goes_on_where_it_stopped(cluster, large, tmp_pat
     options = ["--engine", "ray", "--address", cluster.address, "--workers", "2", "--library", tmp_path / "ray"]
     command = [sys.executable, "-m", "rag.cli", "ingest", *files, *options]
     with subprocess.Popen([str(part) for part in command], cwd=ROOT, stderr=subprocess.PIPE) as process:
-        eventually(lambda: _papers(tmp_path / "ray") > 0 or process.poll() is not None, seconds=120)
+        eventually(lambda: _papers(tmp_path / "ray") > 0 or process.poll() is not None, seconds=240)
         process.kill()
+    # Its process for vectors ends by itself; one that it had only just started holds no lock yet that is waited for.
+    assert eventually(lambda: not processes(tmp_path / "ray"))
     assert 0 < _papers(tmp_path / "ray") < 4000
     with on_ray(tmp_path / "ray", cluster) as library:
         report = library.ingest(files)
