@@ -153,6 +153,12 @@ def test_a_removed_paper_is_found_no_more(library: Path, tmp_path: Path) -> None
     assert [hit["paper_id"] for hit in found["hits"]] == ["one"]
 
 
+def test_removing_only_papers_that_are_not_there_is_wrong_usage(library: Path) -> None:
+    done = citewise("remove", "nowhere", "--library", library)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.strip() == "citewise: no paper has the id nowhere (see `citewise papers`)"
+
+
 def test_doctor_finds_nothing_wrong_with_a_fresh_library(library: Path) -> None:
     done = citewise("doctor", "--library", library)
     assert done.returncode == 0, done.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from rag.cli.options import cost_option, embedding_within, library_options, open_with
+from rag.errors import UsageError
 
 
 @click.command()
@@ -17,6 +18,8 @@ def remove(paper_ids: tuple[str, ...], source: str | None, folder: str | None, c
         raise click.UsageError("give one or more paper ids, or --from PATH")
     with open_with(folder, configs) as library:
         unknown = [paper_id for paper_id in paper_ids if library.paper(paper_id) is None]
+        if unknown and len(unknown) == len(paper_ids) and source is None:
+            raise UsageError(f"no paper has the id {', '.join(unknown)} (see `citewise papers`)")
         removed = library.remove(paper_ids, source=source)
     if unknown:
         click.echo(f"no paper has the id {', '.join(unknown)} (see `citewise papers`)", err=True)
