@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from rag import text
+from rag.evidence import wants_whoever_says
 from rag.kinds import asks_limits, holds, tells_limits
 from rag.papers import Paper
 from rag.questions import Understanding
@@ -31,14 +32,16 @@ _COUNT_ASKED = re.compile(
 
 
 def names_unsaid(understanding: Understanding, papers: Iterable[Paper]) -> tuple[str, ...]:
-    """The coined names that a question asks about and that none of the papers says.
+    """The coined names that a question asks about and that none of the papers says; any name, where papers that say it
+    are what is wanted.
 
     >>> from rag.questions import understand
     >>> paper = Paper("1", "GPT-3", "It was tested on WMT 2014.")
     >>> names_unsaid(understand("How does GPT-4 do on WMT14, by BLEU?"), [paper])
     ('GPT-4',)
     """
-    names = [name for name in understanding.names if _COINED.match(name) and " " not in name]
+    listed = wants_whoever_says(understanding)
+    names = [name for name in understanding.names if listed or (_COINED.match(name) and " " not in name)]
     if not names:
         return ()
     bodies = [text.normalised_title(f"{paper.title} {paper.abstract}") for paper in papers]

@@ -20,7 +20,7 @@ _WORKS = (
     r"|methods?|approaches|techniques?|advances|progress|published|posted|released|appeared|presented|submitted"
     r"|written|proposed|introduced|anything|something|surveys?)"
 )
-_OUT = r"(?:(?:published|posted|released|written|appeared|dated)\s+)?"
+_OUT = r"(?:(?:published|posted|released|written|appeared|dated|c[ao]me\s+out)\s+)?"
 _SINGLE_NAMED = """
     ICLR ICML ACL EMNLP NAACL EACL AACL COLING TACL CoNLL CVPR ICCV ECCV WACV BMVC 3DV MICCAI AAAI IJCAI KDD
     SIGIR ECIR CIKM WSDM TheWebConf RecSys CoRL COLM TMLR JMLR AISTATS UAI COLT RSS ICRA IROS Interspeech

@@ -129,7 +129,7 @@ def library_intent(question: str, *, filtered: bool) -> LibraryIntent | None:
     if not filtered and said & _THINGS and said & _SUPERLATIVE and said <= _PLAIN | _THINGS | _SUPERLATIVE | _ADVISED:
         return LibraryIntent("vague")
     wish = _wish(said, " ".join(words))
-    ranked = wish in {"newest", "oldest", "upvoted"}
+    ranked = wish != "count"
     counted = {word for word in said if _number(word)} | {"top"} if ranked else frozenset[str]()
     plain = said - counted <= _PLAIN | _PAPERS | _LIBRARY | _RECENT | _EARLY | _UPVOTED | {"how"}
     about_papers = filtered or bool(said & (_PAPERS | _LIBRARY | {"here"}))

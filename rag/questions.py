@@ -223,6 +223,7 @@ _SEVERAL = re.compile(
     rf"""\b(?:which|what)\s(?:\w+[\s-]){{0,3}}{_KINDS}\b
     |\b(?:compare|contrast|comparison|versus|vs\.?|differences?\sbetween)\b
     |\b(?:list|name|find|show|give|recommend|suggest)\b[^?.!]{{0,40}}\b{_KINDS}\b
+    |\bany\s(?:[\w-]+\s){{0,2}}(?:papers|works|articles|studies|publications)\b
     |\bare\sthere\b|\bis\sthere\s(?:any\s)?(?:work|research)\b
     |\b(?:overview|survey|summari[sz]e|review)\sof\b
     |\bhow\sdo\s(?:\w+\s)?(?:{_KINDS}|people)\b
@@ -263,7 +264,7 @@ _EITHER = re.compile(
 )
 _DATED = re.compile(
     r"\b(?:the\s)?(?:(?:newest|latest|most\srecent)|(?P<old>oldest|earliest))\s(?:\w+\s)?(?P<papers>(?:papers?|works?|articles?|stud(?:y|ies)"
-    r"|publications?)\b)(?=\s(?:on|about|that|which|for|using|dealing|in|of|with|by)\b)",
+    r"|publications?)\b)(?=\s(?:(?:here|in\sth(?:e|is)\slibrary)\s)?(?:on|about|that|which|for|using|dealing|in|of|with|by)\b)",
     re.IGNORECASE,
 )
 _WHEN_TOO = re.compile(r",?\sand\swhen\s(?:was|did|were)\s(?:it|they)\s[\w\s]{3,20}\W*$", re.IGNORECASE)

@@ -243,11 +243,13 @@ def test_papers_that_say_a_name_are_all_told_and_no_others(tmp_path):
     with library_of(tmp_path, DIGITS) as library:
         answer = library.ask("Which papers mention MNIST?")
         both = library.ask("papers that evaluate on MNIST and SVHN")
+        none = library.ask("Which papers mention 'tiny squirrels'?")
     assert answer.abstained is None
     told = answer.text + " ".join(answer.notes)
     for title, abstract, _ in DIGITS:
         assert (f"“{title}”" in told) == ("mnist" in abstract.lower())
     assert [source.paper.title for source in both.sources] == ["On Rotation of Digits"]
+    assert none.abstained == "none of the papers found mentions “tiny squirrels”"
 
 
 def test_newest_papers_on_a_topic_are_dated_ones(tmp_path):

@@ -30,6 +30,7 @@ NIPS = ("NeurIPS", "NIPS")
             "which papers studied RL?",
         ),
         ("2021 papers on vision", Filters(year_from=2021, year_to=2021), "papers on vision"),
+        ("Which works on GANs came out after 2020?", Filters(year_from=2021), "Which works on GANs?"),
         ("GANs from 2019 onwards", Filters(year_from=2019), "GANs"),
         ("papers on GANs from May 2024?", Filters(date_from="2024-05", date_to="2024-05"), "papers on GANs?"),
         ("GAN papers since March 2023", Filters(date_from="2023-03"), "GAN papers"),
@@ -477,6 +478,7 @@ def test_subjects_that_sound_like_records_stay_subjects(question):
         ("the three oldest papers", "oldest", 3),
         ("top 5 most upvoted papers", "upvoted", 5),
         ("newest papers", "newest", None),
+        ("list five papers", "list", 5),
     ],
 )
 def test_how_many_papers_are_wanted_is_heard(question, wish, most):
@@ -501,3 +503,12 @@ def test_journals_are_heard_as_venues(question, venue, topic):
 @pytest.mark.parametrize("question", ["papers published in May 2024", "papers in Computer Vision", "papers on Nature"])
 def test_months_and_subjects_are_no_journals(question):
     assert understand(question).filters.venues == ()
+
+
+def test_the_newest_papers_here_on_something_are_heard():
+    found = understand("What is the earliest paper here that mentions word2vec?")
+    assert (found.order, found.library) == ("oldest", None)
+
+
+def test_any_papers_are_several():
+    assert understand("any papers using BERT?").several
