@@ -24,6 +24,7 @@ _TOPIC_TITLE = re.compile(r"<title>\s*(?:Topic:)?\s*(.*?)\s*(?=<|\Z)", re.DOTALL
 _EXPECTED = {  # pydantic's kinds of error, in the words of JSON
     "tuple_type": "expected a list",
     "string_type": "expected text",
+    "bool_parsing": "expected true or false",
     "model_type": "expected an object",
     "dataclass_type": "expected an object",
 }

@@ -61,7 +61,7 @@ def test_a_case_with_nothing_to_find_is_unanswerable_unless_said_otherwise(tmp_p
         ({"id": "b"}, "question: Field required"),
         ({"id": "b", "question": "Q?", "fact": [["x"]]}, "unknown key 'fact'; did you mean 'facts'?"),
         ({"id": "b", "question": "Q?", "facts": [[]]}, "a fact needs at least one alternative"),
-        ({"id": "b", "question": "Q?", "answerable": "maybe"}, "answerable: "),
+        ({"id": "b", "question": "Q?", "answerable": "maybe"}, "answerable: expected true or false"),
         ({"id": "b", "question": "Q?", "relevant": ["x"], "grades": [1, 2]}, "1 relevant papers but 2 grades"),
         ({"id": "b", "question": "Q?", "relevant": ["x"], "grades": [0]}, "a grade is a whole number from 1"),
         ({"id": "b", "question": "Q?", "relevant": "x"}, "relevant: expected a list"),
