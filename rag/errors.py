@@ -49,7 +49,7 @@ class MissingExtra(UsageError):
     """An optional dependency is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed; install it with: pip install 'citewise[{extra}]'")
+        super().__init__(f"{package} is not installed; in Citewise's folder run: .venv/bin/pip install -e '.[{extra}]'")
 
 
 class WorkersUnavailable(CitewiseError):

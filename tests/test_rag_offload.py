@@ -94,3 +94,18 @@ def test_the_process_ends_when_its_writer_is_killed(tmp_path):
     assert eventually(lambda: not processes(folder))
     with closing(OffloadedIndex(folder, dimension=16)) as index:
         assert index.count() == 2
+
+
+def test_a_process_whose_writer_was_killed_before_it_began_touches_nothing(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    options = '{"dimension": 64, "search_breadth": 100}'
+    done = subprocess.run(
+        [sys.executable, "-m", "rag.stores.offload", str(tmp_path), options, str(gone.pid)],
+        cwd=ROOT,
+        input=b"",
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == b""
+    assert [path.name for path in tmp_path.iterdir() if path.name != "offload.lock"] == []

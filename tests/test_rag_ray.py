@@ -205,7 +205,7 @@ def test_the_encoder_of_a_worker_gives_the_same_vectors(dimensions):
 
 
 def test_an_encoder_that_is_paid_for_stays_with_the_writer(tmp_path):
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'citewise[ray]'")
+    pytest.importorskip("ray", reason="Ray is not installed: .venv/bin/pip install -e '.[ray]'")
     paid = writing_encoder(tmp_path, Settings(embedding=EmbeddingSettings(kind="openai")))
     encoder, workers = distributed(IngestSettings(engine="ray"), paid)
     workers.close()
@@ -225,7 +225,10 @@ def test_without_ray_installed_the_line_to_install_it_is_shown(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.strip() == "citewise: Ray is not installed; install it with: pip install 'citewise[ray]'"
+    assert (
+        done.stderr.strip()
+        == "citewise: Ray is not installed; in Citewise's folder run: .venv/bin/pip install -e '.[ray]'"
+    )
 
 
 def test_an_address_without_the_engine_is_refused(tmp_path, capsys):
@@ -284,7 +287,7 @@ def _cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def cluster(socket_enabled: None, request: pytest.FixtureRequest) -> Cluster:
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'citewise[ray]'")
+    pytest.importorskip("ray", reason="Ray is not installed: .venv/bin/pip install -e '.[ray]'")
     if not Path("/proc/self/stat").exists():
         pytest.skip("the workers' processes are found in /proc")
     return request.getfixturevalue("_cluster")
@@ -393,7 +396,7 @@ def test_when_workers_die_again_and_again_the_error_is_one_line_and_nothing_is_l
 
 @pytest.mark.loopback
 def test_no_cluster_at_the_address_is_said_in_one_line(socket_enabled, tmp_path):
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'citewise[ray]'")
+    pytest.importorskip("ray", reason="Ray is not installed: .venv/bin/pip install -e '.[ray]'")
     address = f"127.0.0.1:{chroma.free_port()}"
     command = [sys.executable, "-m", "rag.cli", "ingest", "--starter", "--engine", "ray", "--address", address]
     done = subprocess.run(
@@ -406,7 +409,7 @@ def test_no_cluster_at_the_address_is_said_in_one_line(socket_enabled, tmp_path)
 
 @pytest.mark.loopback
 def test_without_an_address_the_command_has_workers_of_its_own_and_leaves_none_behind(socket_enabled, tmp_path):
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'citewise[ray]'")
+    pytest.importorskip("ray", reason="Ray is not installed: .venv/bin/pip install -e '.[ray]'")
     folder = tempfile.mkdtemp(prefix="ray-")  # a short path: Ray's sockets are in it
     command = [sys.executable, "-m", "rag.cli", "ingest", "--starter", "--json", "--engine", "ray", "--workers", "1"]
     command += ["--library", str(tmp_path / "new")]

@@ -124,7 +124,7 @@ class _Worker:
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         # A session of its own: Ctrl-C is for the writer, which then closes this one in order.
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "rag.stores.offload", str(folder), json.dumps(options)],
+            [sys.executable, "-m", "rag.stores.offload", str(folder), json.dumps(options), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -159,13 +159,15 @@ class _Worker:
             raise _ERRORS.get(error, LibraryError)(answer["message"])
 
 
-def serve(folder: Path, options: dict[str, int]) -> None:
-    """Do what standard input asks for until it ends."""
+def serve(folder: Path, options: dict[str, int], writer: int) -> None:
+    """Do what standard input asks for until it ends; nothing where the process of the `writer` has ended before."""
     from filelock import FileLock
 
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not look like an answer
     with FileLock(folder / _LOCK):
+        if os.getppid() != writer:
+            return  # killed before the lock was ours: the next writer does not know of this process
         index: ChromaIndex | None = None
         answer: dict[str, str] = {}
         try:
@@ -204,4 +206,4 @@ def _done(index: ChromaIndex, request: dict[str, Any], read: Any) -> dict[str, s
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), json.loads(sys.argv[2]))
+    serve(Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3]))
