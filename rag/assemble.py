@@ -8,10 +8,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rag.errors import LibraryLocked, ModelError, UsageError
-from rag.interfaces import Encoder
+from rag.interfaces import DenseIndex, Encoder
 from rag.settings import CatalogSettings, EmbeddingSettings, Settings
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from rag.stores.lexical import TantivyIndex
     from rag.stores.manifest import Manifest
     from rag.stores.places import Places
+    from rag.stores.sparse import SparseIndex
 
     Tell = Callable[[Estimate], object]
 
@@ -52,7 +53,7 @@ class Readers:
     generation: int
     manifest: Manifest
     dense: ChromaIndex | ServerIndex
-    lexical: TantivyIndex
+    lexical: TantivyIndex | SparseIndex
     retriever: Retriever
     pipeline: Pipeline
 
@@ -139,7 +140,8 @@ def open_readers(
         previous.lexical.reopen()
         dense, lexical = previous.dense, previous.lexical
     else:
-        dense, lexical = open_dense(folder, manifest, settings), open_lexical(folder, manifest)
+        dense = open_dense(folder, manifest, settings)
+        lexical = open_lexical(folder, manifest, dense)
         if previous:
             previous.close()
     model = None if settings.llm.kind == "none" else _LazyModel(settings, session)
@@ -170,10 +172,15 @@ def open_dense(folder: Path, manifest: Manifest, settings: Settings) -> ChromaIn
     return _places(folder, settings).reader(manifest)
 
 
-def open_lexical(folder: Path, manifest: Manifest) -> TantivyIndex:
-    """The inverted index of a library, where its manifest says it is."""
+def open_lexical(folder: Path, manifest: Manifest, dense: DenseIndex) -> TantivyIndex | SparseIndex:
+    """The index of a library's words, where its manifest says it is: in the folder, or beside `dense` on a server."""
     from rag.stores.lexical import TantivyIndex
+    from rag.stores.places import SEARCH
 
+    if manifest.dense == SEARCH:
+        from rag.stores.sparse import SparseIndex
+
+        return SparseIndex(cast("ServerIndex", dense))
     return TantivyIndex(folder / manifest.folders["lexical"])
 
 
@@ -205,16 +212,20 @@ def _reader(encoder: Encoder) -> Encoder:
 def _retriever(
     settings: Settings,
     catalog: Catalog,
-    indexes: tuple[ChromaIndex | ServerIndex, TantivyIndex],
+    indexes: tuple[ChromaIndex | ServerIndex, TantivyIndex | SparseIndex],
     encoder: Encoder,
     model: _LazyModel | None,
 ) -> Retriever:
     from rag.retrieval import Retriever
+    from rag.stores.lexical import TantivyIndex
 
+    dense, lexical = indexes
     return Retriever(
         catalog,
-        *indexes,
+        dense,
+        lexical,
         encoder,
+        hybrid=None if isinstance(lexical, TantivyIndex) else lexical,
         settings=settings.retrieval,
         rerank=settings.rerank,
         reader=_reader(encoder),
@@ -241,7 +252,7 @@ def _pipeline(
     settings: Settings,
     catalog: Catalog,
     retriever: Retriever,
-    lexical: TantivyIndex,
+    lexical: TantivyIndex | SparseIndex,
     encoder: Encoder,
     *,
     model: _LazyModel | None,
@@ -323,13 +334,13 @@ def open_ingester(folder: Path, settings: Settings, tell: Tell | None = None) ->
     `tell` as for `writing_encoder`. It reads and embeds where `settings.ingest` says.
     """
     catalog, manifest = _begun(folder, settings)
-    encoder = writing_encoder(folder, settings, manifest=manifest, tell=tell)
+    encoder, dense = writing_encoder(folder, settings, manifest=manifest, tell=tell), _kept(settings, manifest)
     if settings.ingest.engine == "process":
-        return _ingester(folder, settings, encoder, catalog)
+        return _ingester(folder, settings, encoder, catalog, dense=dense)
     from rag.ray_ingest import distributed
 
     encoder, workers = distributed(settings.ingest, encoder)
-    return _ingester(folder, settings, encoder, catalog, workers)
+    return _ingester(folder, settings, encoder, catalog, dense=dense, workers=workers)
 
 
 def _begun(folder: Path, settings: Settings) -> tuple[Catalog | None, Manifest | None]:
@@ -343,21 +354,33 @@ def _begun(folder: Path, settings: Settings) -> tuple[Catalog | None, Manifest |
     return catalog, shared.read(catalog.database)
 
 
+def _kept(settings: Settings, manifest: Manifest | None = None) -> str:
+    from rag.stores.places import kept
+
+    return kept(settings.dense, manifest)
+
+
 def _ingester(
-    folder: Path, settings: Settings, encoder: Encoder, catalog: Catalog | None, workers: Workers | None = None
+    folder: Path,
+    settings: Settings,
+    encoder: Encoder,
+    catalog: Catalog | None,
+    *,
+    dense: str,
+    workers: Workers | None = None,
 ) -> Ingester:
     from rag.ingest import Ingester
 
     if catalog:
         from rag.replica import ReplicaIngester
 
-        return ReplicaIngester(_replica(folder, settings, catalog, encoder), workers=workers)
+        return ReplicaIngester(_replica(folder, settings, catalog, encoder, dense=dense), workers=workers)
     return Ingester(
         folder,
         encoder=encoder,
         chunking=settings.chunking,
         open_indexes=_opener(folder, settings),
-        dense=settings.dense.kind,
+        dense=dense,
         workers=workers,
     )
 
@@ -374,14 +397,15 @@ def rebuild_indexes(
 
     if settings.catalog.kind == "postgres":
         with closing(open_catalog(folder, settings.catalog)) as catalog:
-            return _replica(folder, settings, catalog, writing_encoder(folder, settings, tell=tell)).rebuild(progress)
+            encoder = writing_encoder(folder, settings, tell=tell)
+            return _replica(folder, settings, catalog, encoder, dense=_kept(settings)).rebuild(progress)
     return rebuild(
         folder,
         encoder=writing_encoder(folder, settings, tell=tell),
         chunking=settings.chunking,
         open_indexes=_opener(folder, settings),
         progress=progress,
-        dense=settings.dense.kind,
+        dense=_kept(settings),
     )
 
 
@@ -415,14 +439,13 @@ def import_library(
     with Archive(path) as archive:
         catalog, manifest = _begun(folder, settings)
         encoder = writing_encoder(folder, settings, manifest=manifest or archive.description, tell=tell)
-        with _ingester(folder, settings, encoder, catalog) as ingester:
+        with _ingester(folder, settings, encoder, catalog, dense=_kept(settings, manifest)) as ingester:
             return Import(ingester, encoder, settings.chunking).read(archive, progress=progress)
 
 
 def examine(folder: Path, settings: Settings) -> list[Check]:
     """Look at a library and its surroundings; see `checkup.doctor`."""
     from rag.checkup import doctor
-    from rag.indexing import Indexes
 
     places = _places(folder, settings)
     return doctor(
@@ -430,19 +453,23 @@ def examine(folder: Path, settings: Settings) -> list[Check]:
         settings,
         open_catalog=lambda: open_catalog(folder, settings.catalog),
         load_encoder=lambda manifest: reading_encoder(settings.embedding, manifest),
-        open_indexes=lambda manifest: Indexes(places.looker(manifest), open_lexical(folder, manifest)),
+        open_indexes=lambda manifest: _beside(folder, manifest, places.looker(manifest)),
     )
 
 
-def _opener(folder: Path, settings: Settings) -> Callable[[Manifest], Indexes]:
+def _beside(folder: Path, manifest: Manifest, dense: DenseIndex) -> Indexes:
     from rag.indexing import Indexes
 
+    return Indexes(dense, open_lexical(folder, manifest, dense))
+
+
+def _opener(folder: Path, settings: Settings) -> Callable[[Manifest], Indexes]:
     places = _places(folder, settings)
-    return lambda manifest: Indexes(places.writer(manifest), open_lexical(folder, manifest))
+    return lambda manifest: _beside(folder, manifest, places.writer(manifest))
 
 
-def _replica(folder: Path, settings: Settings, catalog: Catalog, encoder: Encoder) -> Replica:
-    from rag.indexing import Elsewhere, Indexes
+def _replica(folder: Path, settings: Settings, catalog: Catalog, encoder: Encoder, *, dense: str = "") -> Replica:
+    """`dense` is for the manifest of a library that is to be made."""
     from rag.replica import Replica
 
     places, on_server = _places(folder, settings), settings.dense.kind == "chroma-server"
@@ -451,13 +478,32 @@ def _replica(folder: Path, settings: Settings, catalog: Catalog, encoder: Encode
         catalog,
         encoder=encoder,
         chunking=settings.chunking,
-        open_shared=lambda manifest: Indexes(places.joint(manifest) if on_server else Elsewhere(), Elsewhere()),
-        open_own=lambda manifest: Indexes(
-            Elsewhere() if on_server else places.writer(manifest), open_lexical(folder, manifest)
-        ),
-        dense=settings.dense.kind,
+        open_shared=lambda manifest: _shared(folder, manifest, places),
+        open_own=lambda manifest: _own(folder, manifest, places),
+        dense=dense or settings.dense.kind,
         sweep=places.sweep if on_server else lambda _: None,
     )
+
+
+def _shared(folder: Path, manifest: Manifest, places: Places) -> Indexes:
+    """The indexes that all replicas have in common."""
+    from rag.indexing import Elsewhere, Indexes
+    from rag.stores.places import SEARCH
+
+    places.check(manifest)
+    if manifest.dense == SEARCH:
+        return _beside(folder, manifest, places.joint(manifest))
+    return Indexes(Elsewhere() if manifest.dense == "chroma" else places.joint(manifest), Elsewhere())
+
+
+def _own(folder: Path, manifest: Manifest, places: Places) -> Indexes:
+    """The indexes of the replica in this folder."""
+    from rag.indexing import Elsewhere, Indexes
+    from rag.stores.places import SEARCH
+
+    places.check(manifest)
+    dense = places.writer(manifest) if manifest.dense == "chroma" else Elsewhere()
+    return Indexes(dense, Elsewhere() if manifest.dense == SEARCH else open_lexical(folder, manifest, dense))
 
 
 def _places(folder: Path, settings: Settings) -> Places:

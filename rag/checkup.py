@@ -169,6 +169,6 @@ def _chroma_server(settings: DenseSettings) -> Iterator[Check]:
         first = next(server.names(), None)  # which needs the key, the tenant and the database
         collection = server.collection(first) if first else None
         message = f"{server.url} answers (version {version} of its API)"
-        if collection and server.offers_search(collection):
-            message += "; its Search API is not used: words are searched here"
+        if settings.words == "local" and collection and server.offers_search(collection):
+            message += "; its Search API is not used (dense.words: local): words are searched here"
         yield Check("Chroma server", ok=True, message=message)

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
+Query = tuple[str, int]
+"""A text and how many passages are wanted for it."""
+Rankings = list[list[tuple[str, float]]]
+"""For each search the (passage id, score) that it found, best first."""
+
 Side = Literal["query", "passage"]
 
 
@@ -72,6 +77,16 @@ class WordStatistics(Protocol):
         ...
 
     def count(self) -> int: ...
+
+
+class HybridSearch(Protocol):
+    """Both searches of a question at once, where one server keeps both indexes."""
+
+    def search_both(
+        self, vectors: Sequence[Vectors], queries: Sequence[Query], k: int, *, only: Sequence[str] | None = None
+    ) -> tuple[Rankings, Rankings]:
+        """What `DenseIndex.search` finds for each vector with `k`, and `LexicalIndex.search` for each query."""
+        ...
 
 
 class CatalogReader(Protocol):

@@ -25,6 +25,7 @@ from rag.stores.drafts import IndexJob
 from rag.stores.journal import Journal
 from rag.stores.lock import WriterLock
 from rag.stores.manifest import Manifest
+from rag.stores.places import SEARCH
 
 _PATIENCE = 600.0  # seconds for another process to catch up in the same folder
 
@@ -123,15 +124,19 @@ class Replica:
 
     def _filled(self, own: Manifest) -> Manifest:
         generation = self.catalog.generation()  # before its changes are read: what comes meanwhile is for the next time
+        if own.dense != SEARCH:  # where all is on the server
+            self._fill(own)
+        present = replace(own, generation=generation)
+        manifests.write(self.folder, present)
+        manifests.sweep(self.folder, present)
+        return present
+
+    def _fill(self, own: Manifest) -> None:
         changes = self.journal.changes(own.generation)
         if (first := next(changes, None)) or not (self.folder / own.folders["lexical"]).is_dir():
             with closing(self.open_own(own)) as indexes, Indexer(_unmarked, self.encoder, indexes) as indexer:
                 for job in chain([first] if first else [], changes):
                     indexer.submit(job)
-        present = replace(own, generation=generation)
-        manifests.write(self.folder, present)
-        manifests.sweep(self.folder, present)
-        return present
 
 
 class ReplicaIngester(Ingester):

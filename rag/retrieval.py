@@ -19,7 +19,16 @@ from rag.evidence import (
     wants_whoever_says,
 )
 from rag.fusion import Fused, fuse
-from rag.interfaces import CatalogReader, DenseIndex, Encoder, LexicalIndex, WordStatistics
+from rag.interfaces import (
+    CatalogReader,
+    DenseIndex,
+    Encoder,
+    HybridSearch,
+    LexicalIndex,
+    Query,
+    Rankings,
+    WordStatistics,
+)
 from rag.languages import language_of
 from rag.model_search import Expansion, Help, SearchModel
 from rag.naming import called, name_bonuses
@@ -33,6 +42,7 @@ from rag.spelling import corrected, corrections, unknown_words
 
 if TYPE_CHECKING:
     from rag.connection import Stop
+    from rag.interfaces import Vectors
 
 # Papers whose sentences are scored: those that an answer, the gate and the first page of hits look at.
 _READ = 8
@@ -84,8 +94,8 @@ class Retriever:
     encoder itself; `multilingual` says that the encoder may know other languages than English.
 
     Its only state is a memo of filter results, dropped when the catalog's generation moves. The indexes are
-    reopened by whoever opened them. `model` helps where the settings ask for it. Where the encoder's model fails, the
-    words alone are searched, unless `fall_back` is off.
+    reopened by whoever opened them. `hybrid` searches both in one go, where it is given. `model` helps where the
+    settings ask for it. Where the encoder's model fails, the words alone are searched, unless `fall_back` is off.
     """
 
     def __init__(
@@ -99,6 +109,7 @@ class Retriever:
         settings: RetrievalSettings | None = None,
         rerank: RerankSettings | None = None,
         model: SearchModel | None = None,
+        hybrid: HybridSearch | None = None,
         fall_back: bool = True,
         multilingual: bool = False,
     ) -> None:
@@ -110,6 +121,7 @@ class Retriever:
         self._settings = settings or RetrievalSettings.model_validate({})
         self._rerank = rerank or RerankSettings.model_validate({})
         self._model = model
+        self._hybrid = hybrid
         self._fall_back = fall_back
         self._multilingual = multilingual
         self._allowed = _AllowedPassages(catalog)
@@ -177,13 +189,13 @@ class Retriever:
         width = max(self._settings.candidates, k)
         topic = understanding.topic[:_LONGEST]
         vectors = query_vectors.of(topic, more)
-        dense = _best(self._dense.search(vector, width, only=only) for vector in vectors)
         asked = subject(topic) if asks_for_papers(topic) else topic
-        by_words = [self._lexical.search(query, width, only=only) for query in (asked, *more.queries)]
-        lexical = _best(by_words)
-        by_name = {
-            key for name in understanding.names[:_NAMES] for key, _ in self._lexical.search(name, _BY_NAME, only=only)
-        }
+        queries = [(query, width) for query in (asked, *more.queries)]
+        names = [(name, _BY_NAME) for name in understanding.names[:_NAMES]]
+        by_vector, found = self._searched(vectors, [*queries, *names], width, only)
+        by_words, by_names = found[: len(queries)], found[len(queries) :]
+        dense, lexical = _best(by_vector), _best(by_words)
+        by_name = {key for ranking in by_names for key, _ in ranking}
         # Reading a stored vector costs more than it is worth for a passage far down the other list.
         first = {*list(lexical)[:_TRUE_COSINES], *by_name}
         missing = sorted(first - dense.keys())
@@ -201,6 +213,15 @@ class Retriever:
         fewest = max(_FEWEST, _POOL * k)
         named = {_paper_of(key) for key in by_name}
         return {key: item for at, (key, item) in enumerate(best.items()) if at < fewest or key in named}
+
+    def _searched(
+        self, vectors: Sequence[Vectors], queries: Sequence[Query], width: int, only: Sequence[str] | None
+    ) -> tuple[Rankings, Rankings]:
+        """What each vector finds, and what each query does with its own k."""
+        if self._hybrid:
+            return self._hybrid.search_both(vectors, queries, width, only=only)
+        dense = [self._dense.search(vector, width, only=only) for vector in vectors]
+        return dense, [self._lexical.search(query, k, only=only) for query, k in queries]
 
     def _foreign(self, question: str) -> str | None:
         """The language of a question that this library's papers are not in and that the built-in search cannot read."""

@@ -15,6 +15,7 @@ from rag import Library, open_library
 from rag.starter import path as starter_path
 from tests import chroma
 from tests.browsing import browser, empty_url, hostile_url, locked_url, own_url, starter_url, visit
+from tests.chroma_search import searching
 
 # uvloop keeps the class of sockets that it finds when it is imported: let that be before a test's sockets are blocked.
 with suppress(ImportError):
@@ -82,3 +83,10 @@ def _chroma_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def chroma_url(socket_enabled: None, request: pytest.FixtureRequest) -> str:
     """The address of a Chroma server on loopback; one for the whole run, started when first needed."""
     return request.getfixturevalue("_chroma_run")
+
+
+@pytest.fixture
+def search_url(socket_enabled: None) -> Iterator[str]:
+    """The address of a server that has Chroma's Search API with sparse vectors, as a single node has not."""
+    with searching() as (url, _):
+        yield url

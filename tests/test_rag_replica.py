@@ -25,8 +25,9 @@ from rag.stores import manifest as manifests
 from rag.stores.catalog import Catalog
 from rag.stores.lexical import TantivyIndex
 from rag.stores.lock import WriterLock
-from rag.stores.places import Places
+from rag.stores.places import SEARCH, Places, kept
 from rag.stores.postgres import PostgresDatabase
+from rag.stores.sparse import SparseIndex
 from tests.ingesting import CHUNKING, WordEncoder, abstract, opener, record, write
 from tests.postgres import kill
 
@@ -35,7 +36,7 @@ ROOT = Path(__file__).parents[1]
 
 @contextmanager
 def replica(folder: Path, url: str, *, vectors: str | None = None, encoder: Any = None):
-    """A replica in a folder; with the address of a Chroma server, all replicas share their vectors there."""
+    """A replica in a folder; with the address of a Chroma server, all replicas share there what it can keep."""
     with closing(Catalog(PostgresDatabase(url))) as catalog:
         alone = Replica(
             folder,
@@ -48,14 +49,24 @@ def replica(folder: Path, url: str, *, vectors: str | None = None, encoder: Any 
         if vectors is None:
             yield alone
             return
-        places = Places(folder, DenseSettings(kind="chroma-server", url=vectors), search_breadth=100)
+        settings = DenseSettings(kind="chroma-server", url=vectors)
+        places, dense = Places(folder, settings, search_breadth=100), kept(settings)
         yield replace(
             alone,
-            open_shared=lambda made: Indexes(places.joint(made), Elsewhere()),
-            open_own=lambda made: Indexes(Elsewhere(), TantivyIndex(folder / made.folders["lexical"])),
-            dense="chroma-server",
+            open_shared=lambda made: _shared(places, made),
+            open_own=lambda made: Indexes(Elsewhere(), _own_words(folder, made)),
+            dense=dense,
             sweep=places.sweep,
         )
+
+
+def _shared(places: Places, made: manifests.Manifest) -> Indexes:
+    dense = places.joint(made)
+    return Indexes(dense, SparseIndex(dense) if made.dense == SEARCH else Elsewhere())
+
+
+def _own_words(folder: Path, made: manifests.Manifest) -> Elsewhere | TantivyIndex:
+    return Elsewhere() if made.dense == SEARCH else TantivyIndex(folder / made.folders["lexical"])
 
 
 def ingest(folder: Path, url: str, *paths: Path, **options: Any):
@@ -75,9 +86,10 @@ def whole(folder: Path, url: str, *, vectors: str | None = None) -> dict[str, st
         assert made is not None
         passages = {item.id: item.text for item in found.catalog.all_passages()}
         own = found.open_own(made)
-        dense = found.open_shared(made).dense if vectors else own.dense
+        shared = found.open_shared(made) if vectors else own
+        dense, lexical = shared.dense, shared.lexical if made.dense == SEARCH else own.lexical
         with closing(own), closing(dense):
-            assert own.lexical.ids() == set(passages)
+            assert lexical.ids() == set(passages)
             assert dense.ids() == set(passages)
             stored = dense.vectors(list(passages))
         expected = WordEncoder().encode(list(passages.values()))
@@ -93,9 +105,12 @@ def url(postgres) -> str:
     return postgres.database()
 
 
-@pytest.fixture(params=["own vectors", pytest.param("shared vectors", marks=pytest.mark.loopback)])
+SHARED = {"shared vectors": "chroma_url", "shared vectors and words": "search_url"}
+
+
+@pytest.fixture(params=["own vectors", *(pytest.param(name, marks=pytest.mark.loopback) for name in SHARED)])
 def vectors(request) -> str | None:
-    return request.getfixturevalue("chroma_url") if request.param == "shared vectors" else None
+    return request.getfixturevalue(SHARED[request.param]) if request.param in SHARED else None
 
 
 def pile(folder: Path, name: str, numbers: range, **changes: Any) -> Path:

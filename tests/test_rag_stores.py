@@ -30,6 +30,7 @@ from rag.stores.chroma_server import ServerIndex
 from rag.stores.dense import ChromaIndex
 from rag.stores.exact import ExactSearch
 from rag.stores.lexical import TantivyIndex
+from rag.stores.sparse import SparseIndex
 from rag.text import stems
 
 ROOT = Path(__file__).parents[1]
@@ -110,16 +111,37 @@ class Lexical:
         self.index.commit()
 
 
-KINDS = {"dense": Dense, "server": Server, "lexical": Lexical}
+class Sparse(Lexical):
+    """The lexical index beside the vectors on a server that has the Search API."""
+
+    kind = "sparse"
+
+    def __init__(self, folder):
+        self.dense = Server(folder, words=True)
+        self.index = SparseIndex(self.dense.index)
+
+    def put(self, texts):
+        self.dense.put(texts)
+        super().put(texts)
+
+    def remove(self, ids):
+        self.dense.remove(ids)
+        super().remove(ids)
+
+
+KINDS = {"dense": Dense, "server": Server, "lexical": Lexical, "sparse": Sparse}
 URL = "CITEWISE_TEST_CHROMA"
 LOCAL = ["dense", "lexical"]
 ON_SERVER = pytest.param("server", marks=pytest.mark.loopback)
+WITH_SEARCH = pytest.param("sparse", marks=pytest.mark.loopback)
 
 
-@pytest.fixture(params=["dense", ON_SERVER, "lexical"])
+@pytest.fixture(params=["dense", ON_SERVER, "lexical", WITH_SEARCH])
 def kind(request, monkeypatch):
     if request.param == "server":
         monkeypatch.setenv(URL, request.getfixturevalue("chroma_url"))
+    if request.param == "sparse":
+        monkeypatch.setenv(URL, request.getfixturevalue("search_url"))
     return KINDS[request.param]
 
 
@@ -183,7 +205,9 @@ def test_of_an_id_given_twice_the_last_counts(kind, tmp_path):
         index.upsert(["a", "a"], np.array([vector("whales"), vector("birds")]))
         assert index.search(vector("birds"), 1)[0][1] == pytest.approx(1.0, abs=1e-5)
     else:
-        index = TantivyIndex(tmp_path)
+        driver = kind(tmp_path)
+        driver.put({"a": "fishes"})
+        index = driver.index
         index.upsert([Passage("a", "a", 0, 0, 0, text) for text in ("whales", "birds")])
         index.commit()
         assert [hit for hit, _ in index.search("birds", 5)] == ["a"]
@@ -378,7 +402,9 @@ def check_kill(kind, folder, delay):
         raise
     ids = driver.index.ids()
     assert {f"p{batch}-{n}#0" for batch in range(batches) for n in range(300)} <= ids
-    assert driver.index.count() == len(ids)
+    held = driver.dense.index.ids() if kind is Sparse else ids  # whose passages' vectors were written before
+    assert ids <= held
+    assert driver.index.count() == len(held)
     assert found(driver, "water batch0 row17", 1) == ["p0-17#0"]
     assert len(found(driver, "water", 100)) == 100
     driver.put({"after#0": "rockets"})

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
+from uuid import uuid4
 
 from rag.errors import LibraryError, LibraryUnavailable
 from rag.settings import DenseSettings
@@ -20,9 +21,33 @@ if TYPE_CHECKING:
     import httpx
 
 KEY = "CHROMA_API_KEY"
+SPARSE_KEY = "words"
 _CONNECT_SECONDS = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0  # seconds, doubled with each try
 _BUSY = {408, 429, 502, 503, 504}
+_CANNOT = {400, 422, 501}  # 400 of `chroma run` 1.5.9: "Sparse vector indexing is not enabled in local"
+
+
+def _index(name: str, *, enabled: bool, **config: Any) -> dict[str, Any]:
+    return {name: {"enabled": enabled, "config": config}}
+
+
+# As chromadb.Schema writes it; no text is indexed.
+_SPARSE_SCHEMA = {
+    "defaults": {
+        "string": _index("fts_index", enabled=False) | _index("string_inverted_index", enabled=True),
+        "float_list": _index("vector_index", enabled=False, space="cosine"),
+        "sparse_vector": _index("sparse_vector_index", enabled=False),
+        "int": _index("int_inverted_index", enabled=True),
+        "float": _index("float_inverted_index", enabled=True),
+        "bool": _index("bool_inverted_index", enabled=True),
+    },
+    "keys": {
+        "#document": {"string": _index("fts_index", enabled=True) | _index("string_inverted_index", enabled=False)},
+        "#embedding": {"float_list": _index("vector_index", enabled=True, space="cosine", source_key="#document")},
+        SPARSE_KEY: {"sparse_vector": _index("sparse_vector_index", enabled=True, bm25=True)},
+    },
+}
 
 
 class ChromaRefused(LibraryError):
@@ -80,8 +105,16 @@ class ChromaServer:
 
     def make(self, name: str, hnsw: dict[str, Any], metadata: dict[str, Any]) -> Collection:
         """The collection of that name, made where there is none; cosine similarity."""
-        configuration = {"hnsw": {"space": "cosine", **hnsw}}
-        body = {"name": name, "configuration": configuration, "metadata": metadata, "get_or_create": True}
+        return self._make(name, metadata, {"configuration": {"hnsw": {"space": "cosine", **hnsw}}})
+
+    def make_sparse(self, name: str, metadata: dict[str, Any]) -> Collection:
+        """As `make`, with an index of the sparse vectors that records have as `SPARSE_KEY` in their metadata: of BM25,
+        so that the server weighs a question's words by how rare they are. What else the index of the vectors is like is
+        up to the server."""
+        return self._make(name, metadata, {"schema": _SPARSE_SCHEMA})
+
+    def _make(self, name: str, metadata: dict[str, Any], how: dict[str, Any]) -> Collection:
+        body = {"name": name, "metadata": metadata, "get_or_create": True, **how}
         return _collection(self._call("POST", f"{self._database}/collections", body))
 
     def drop(self, name: str) -> None:
@@ -107,12 +140,27 @@ class ChromaServer:
         """How many records a collection holds."""
         return int(self._call("GET", f"{self._database}/collections/{collection.id}/count"))
 
+    def ranks_words(self) -> bool:
+        """Whether collections here can be searched by sparse vectors. A single node refuses to make one that can, and
+        then nothing has been made; elsewhere it is dropped again."""
+        name = f"citewise-probe-{uuid4().hex}"
+        try:
+            collection = self.make_sparse(name, {"probe": True})  # none at all is refused
+        except ChromaRefused as error:
+            if error.status not in _CANNOT:
+                raise
+            return False
+        try:
+            return self.offers_search(collection)
+        finally:
+            self.drop(name)
+
     def offers_search(self, collection: Collection) -> bool:
         """Whether there is the Search API, which can rank by words too; a single node has none."""
         try:
             self.ask(collection, "search", {"searches": []})
-        except ChromaRefused as error:
-            return error.status != 501
+        except ChromaRefused:
+            return False
         return True
 
     def close(self) -> None:

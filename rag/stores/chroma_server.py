@@ -30,9 +30,10 @@ class ServerIndex:
     where another process's changes are seen after `reopen`. A search among some ids is exact for a few hundred, and the
     server's own for more.
 
-    With `make`, a collection that does not exist is made, for this search breadth, which a running server keeps to.
-    Otherwise raises LibraryMismatch where there is none, as for vectors of another dimension or fingerprint, and
-    LibraryUnavailable when the server is away; with `lazy` at the first use.
+    With `make`, a collection that does not exist is made, for this search breadth, which a running server keeps to; or
+    with `words` one for a `SparseIndex` too, whose search breadth is up to the server. Otherwise raises LibraryMismatch
+    where there is none, as for vectors of another dimension or fingerprint, and LibraryUnavailable when the server is
+    away; with `lazy` at the first use.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class ServerIndex:
         dimension: int,
         fingerprint: str = "",
         search_breadth: int = 500,
+        words: bool = False,
         make: bool = False,
         lazy: bool = False,
     ) -> None:
@@ -51,6 +53,8 @@ class ServerIndex:
         self._dimension = dimension
         self._fingerprint = fingerprint
         self._breadth = search_breadth
+        self.words = words
+        self.batch = server.batch
         self._closed = False
         self._lock = threading.Lock()
         self._writes = 0
@@ -64,14 +68,14 @@ class ServerIndex:
         """Add or replace vectors, float32 (len(ids), dimension); of an id given twice the last one counts."""
         check_vectors(vectors, len(ids), self._dimension)
         last = {passage_id: row for row, passage_id in enumerate(ids)}
-        size = max(1, min(self._server.batch, _SENT_AT_ONCE // (4 * self._dimension)))
+        size = max(1, min(self.batch, _SENT_AT_ONCE // (4 * self._dimension)))
         for part in _parts(list(last), size):
             rows = [base64.b64encode(vectors[last[passage_id]].astype("<f4").tobytes()).decode() for passage_id in part]
             self._write("upsert", {"ids": part, "embeddings": rows})
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove vectors; unknown ids are passed over."""
-        for part in _parts(list(dict.fromkeys(ids)), self._server.batch):
+        for part in _parts(list(dict.fromkeys(ids)), self.batch):
             self._write("delete", {"ids": part})
 
     def search(self, vector: Vectors, k: int, *, only: Sequence[str] | None = None) -> list[Scored]:
@@ -96,13 +100,13 @@ class ServerIndex:
         if exact is not None:
             return exact.vectors(ids)
         found: dict[str, Vectors] = {}
-        for part in _parts(list(dict.fromkeys(ids)), self._server.batch):
-            found.update(_vectors(self._ask("get", {"ids": part, "include": ["embeddings"]})))
+        for part in _parts(list(dict.fromkeys(ids)), self.batch):
+            found.update(_vectors(self.ask("get", {"ids": part, "include": ["embeddings"]})))
         return ExactSearch.of(found).vectors(ids) if found else {}
 
     def ids(self) -> set[str]:
         """All passage ids."""
-        return {passage_id for page in self._pages() for passage_id in page["ids"]}
+        return {passage_id for page in self.pages() for passage_id in page["ids"]}
 
     def count(self) -> int:
         """The number of vectors."""
@@ -125,23 +129,24 @@ class ServerIndex:
             return self._exact
         writes, exact = self._writes, None
         if self.count() <= _SMALL:
-            found = {key: vector for page in self._pages("embeddings") for key, vector in _vectors(page).items()}
+            found = {key: vector for page in self.pages("embeddings") for key, vector in _vectors(page).items()}
             exact = ExactSearch.of(found) if found else ExactSearch([], self._none())
         with self._lock:
             if self._writes == writes:
                 self._exact, self._looked = exact, True
         return exact
 
-    def _pages(self, *include: str) -> Iterator[dict[str, Any]]:
+    def pages(self, *include: str) -> Iterator[dict[str, Any]]:
+        """All records with what is to be included of them, some at a time."""
         at = 0
-        while (page := self._ask("get", {"include": include, "limit": self._server.batch, "offset": at}))["ids"]:
+        while (page := self.ask("get", {"include": include, "limit": self.batch, "offset": at}))["ids"]:
             yield page
             at += len(page["ids"])
 
     def _write(self, what: str, body: dict[str, Any]) -> None:
         self._changed()
         try:
-            self._ask(what, body)
+            self.ask(what, body)
         finally:
             self._changed()
 
@@ -158,7 +163,7 @@ class ServerIndex:
 
     def _query(self, vector: Vectors, k: int, ids: list[str] | None = None) -> list[Scored]:
         body = {"query_embeddings": [vector.tolist()], "n_results": k, "ids": ids, "include": ["distances"]}
-        found = self._ask("query", body)
+        found = self.ask("query", body)
         pairs = zip(found["ids"][0], found["distances"][0], strict=True)
         return [(passage_id, 1.0 - far) for passage_id, far in pairs]
 
@@ -170,11 +175,12 @@ class ServerIndex:
                 raise
         # The server refuses a query that names an id which does not exist (yet).
         known: list[str] = []
-        for part in _parts(only, self._server.batch):
-            known += self._ask("get", {"ids": part, "include": []})["ids"]
+        for part in _parts(only, self.batch):
+            known += self.ask("get", {"ids": part, "include": []})["ids"]
         return self._query(vector, k, known) if known else []
 
-    def _ask(self, what: str, body: dict[str, Any]) -> Any:
+    def ask(self, what: str, body: dict[str, Any]) -> Any:
+        """Have something done with the collection; see `ChromaServer.ask`."""
         try:
             return self._server.ask(self._collection(), what, body)
         except ChromaRefused as error:
@@ -194,13 +200,21 @@ class ServerIndex:
             return self._opened
 
     def _made(self) -> Collection:
+        metadata = {"dimension": self._dimension, "fingerprint": self._fingerprint}
+        if self.words:
+            return self._checked(self._made_sparse(metadata))
         hnsw = {
             "max_neighbors": NEIGHBOURS,
             "ef_construction": CONSTRUCTION_BREADTH,
             "ef_search": self._breadth,
         }
-        metadata = {"dimension": self._dimension, "fingerprint": self._fingerprint}
         return self._checked(self._server.make(self._name, hnsw, metadata))
+
+    def _made_sparse(self, metadata: dict[str, Any]) -> Collection:
+        try:
+            return self._server.make_sparse(self._name, metadata)
+        except ChromaRefused as error:
+            raise ChromaRefused(f"{error}; a single Chroma node needs dense.words: local", error.status) from error
 
     def _checked(self, found: Collection) -> Collection:
         metadata = found.metadata

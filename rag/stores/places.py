@@ -1,4 +1,7 @@
-"""Where a library's vectors are kept, by its settings and manifest: in its folder or on a Chroma server."""
+"""Where a library's vectors are kept, by its settings and manifest: in its folder or on a Chroma server.
+
+A manifest's `dense` is the `kind` of the settings, or `SEARCH` for a server that searches words too.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,23 @@ if TYPE_CHECKING:
     from rag.stores.chroma_server import ServerIndex
     from rag.stores.dense import ChromaIndex
 
+SEARCH = "chroma-search"
+
+
+def kept(settings: DenseSettings, present: Manifest | None = None) -> str:
+    """What the manifest of a library is to say: what it says where there is one, else what the settings do. With
+    `words: auto` the server is asked what it offers, now."""
+    from rag.stores.chroma_http import ChromaServer
+
+    if present:
+        return present.dense
+    if settings.kind == "chroma" or settings.words == "local":
+        return settings.kind
+    if settings.words == "server":
+        return SEARCH
+    with closing(ChromaServer(settings)) as server:
+        return SEARCH if server.ranks_words() else settings.kind
+
 
 class Places:
     """Opens the dense index of the library in a folder. Raises LibraryMismatch when the settings name another kind of
@@ -28,8 +48,8 @@ class Places:
 
     def reader(self, manifest: Manifest) -> ChromaIndex | ServerIndex:
         """To be read; nothing is opened before it is needed."""
-        self._check(manifest)
-        if manifest.dense == "chroma-server":
+        self.check(manifest)
+        if manifest.dense != "chroma":
             return self._on_server(manifest, lazy=True)
         from rag.stores.dense import ChromaIndex
 
@@ -38,8 +58,8 @@ class Places:
 
     def writer(self, manifest: Manifest) -> DenseIndex:
         """For the holder of the writer lock."""
-        self._check(manifest)
-        if manifest.dense == "chroma-server":
+        self.check(manifest)
+        if manifest.dense != "chroma":
             return self._swept(manifest)
         from rag.stores.offload import OffloadedIndex
 
@@ -48,7 +68,7 @@ class Places:
 
     def joint(self, manifest: Manifest) -> ServerIndex:
         """For one of several writers of a collection on a server, which is made where the generation is still 0."""
-        self._check(manifest)
+        self.check(manifest)
         return self._on_server(manifest, make=manifest.generation == 0)
 
     def sweep(self, manifest: Manifest) -> None:
@@ -61,7 +81,7 @@ class Places:
 
     def looker(self, manifest: Manifest) -> DenseIndex:
         """To be looked over: as the writer opens it, but without a change to what others may be writing."""
-        return self.reader(manifest) if manifest.dense == "chroma-server" else self.writer(manifest)
+        return self.reader(manifest) if manifest.dense != "chroma" else self.writer(manifest)
 
     def _swept(self, manifest: Manifest) -> ServerIndex:
         """After what earlier writers left there was deleted; so a rebuild starts with an empty collection."""
@@ -87,16 +107,25 @@ class Places:
             dimension=manifest.dimension,
             fingerprint=manifest.fingerprint,
             search_breadth=self._breadth,
+            words=manifest.dense == SEARCH,
             make=make,
             lazy=lazy,
         )
 
-    def _check(self, manifest: Manifest) -> None:
-        if manifest.dense != self._settings.kind:
+    def check(self, manifest: Manifest) -> None:
+        """Raise LibraryMismatch unless the settings name the place that the manifest does."""
+        said = self._said()
+        if manifest.dense not in said:
             raise LibraryMismatch(
                 f"the vectors of the library at {self._folder} are kept by {manifest.dense}, and the settings say"
-                f" {self._settings.kind}: run `citewise rebuild`, or use the settings they were made with"
+                f" {said[0]}: run `citewise rebuild`, or use the settings they were made with"
             )
+
+    def _said(self) -> tuple[str, ...]:
+        kind, words = self._settings.kind, self._settings.words
+        if kind == "chroma" or words == "local":
+            return (kind,)
+        return (SEARCH,) if words == "server" else (kind, SEARCH)
 
 
 def _name(manifest: Manifest) -> str:
