@@ -35,7 +35,7 @@ class Manifest:
     folders: Mapping[str, str]
     """The present folders of the indexes ("dense", "lexical"), relative to the library."""
     dense: str = "chroma"
-    """Where the vectors are: the `kind` of `DenseSettings`."""
+    """Where the vectors are: the `kind` of `DenseSettings`, or `places.SEARCH` where a server has the words too."""
     id: str = ""
     """Tells libraries apart on a server that several share; empty in those made before there were servers."""
 
