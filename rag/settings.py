@@ -54,10 +54,11 @@ class DenseSettings(Section):
     (`chroma run`), a Chroma cluster or Chroma Cloud. A token comes from CHROMA_API_KEY in the environment only; it is
     sent in the header `x-chroma-token`, or as `Authorization: Bearer`. Words are searched by each replica itself
     (`local`), or where the vectors are by the Search API of a distributed Chroma (`server`); with `auto` the server is
-    asked whether it has one when a library is made or rebuilt."""
+    asked whether it has one when a library is made or rebuilt. `local` is the default, because no distributed Chroma
+    was at hand to try the others with."""
 
     kind: Literal["chroma", "chroma-server"] = "chroma"
-    words: Literal["auto", "local", "server"] = "auto"
+    words: Literal["local", "auto", "server"] = "local"
     url: str = Field(default="http://127.0.0.1:8000", pattern=r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$")
     tenant: str = Field(default="default_tenant", min_length=1)
     database: str = Field(default="default_database", min_length=3)

@@ -31,7 +31,7 @@ TEXTS = {"w#0": "whales sing to whales", "b#0": "birds sing at dawn near cold wa
 
 
 def on_server(folder: Path, url: str, **changes: Any) -> Library:
-    return open_library(folder, dense={"kind": "chroma-server", "url": url, **changes})
+    return open_library(folder, dense={"kind": "chroma-server", "url": url, "words": "auto", **changes})
 
 
 def server(url: str) -> ChromaServer:
