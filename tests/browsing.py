@@ -161,4 +161,9 @@ def listed(page: Any, words: str = "") -> Any:
     if not page.locator("#drawer").is_visible():
         page.click("#brand [data-do=drawer]")
     page.fill("#looked-for textarea, #looked-for input", words)
+    if words:  # one that is clicked while the list of all gives way to these would be another
+        every = "items.length > 0 && items.every((item) => item.innerText.includes(words))"
+        page.wait_for_function(
+            f"words => {{ const items = [...document.querySelectorAll('#kept li')]; return {every}; }}", arg=words
+        )
     return page.locator("#kept li").filter(has_text=words) if words else page.locator("#kept li")

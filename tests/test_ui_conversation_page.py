@@ -109,8 +109,11 @@ def test_a_copied_answer_has_its_markers_and_its_sources(visit, starter_url):
     page = visit(starter_url)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     turn = open_example(page)
+    page.evaluate("""void (window.said = new Promise((tell) => new MutationObserver(() => {
+        tell(document.querySelector('#finished [data-do=copy]').innerText);
+    }).observe(document.querySelector('#finished [data-do=copy]'), { childList: true })))""")
     turn.locator("[data-do=copy]").click()
-    page.wait_for_function("document.querySelector('#finished [data-do=copy]').innerText === 'Copied'")
+    assert page.evaluate("window.said") == "Copied"
     copied = page.evaluate("navigator.clipboard.readText()")
     title = turn.locator(".cite").first.get_attribute("aria-label").partition(": ")[2]
     assert " [1]." in copied
