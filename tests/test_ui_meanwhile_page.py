@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import pytest
 from tests import scripted_server as script
 from tests.browsing import ask, served
 from tests.scripted_server import ScriptedServer, Step, serving
+from tests.test_ui_library_page import library, papers_file
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.enable_socket]
 
@@ -48,6 +50,11 @@ def begin(page: Any, server: ScriptedServer, go: threading.Event, *steps: Step) 
     page.wait_for_function("document.querySelector('#live .draft')?.innerText.includes('unlabeled text')")
 
 
+def until(page: Any, claim: Callable[[], bool]) -> None:
+    """Wait for what comes by way of the browser, which is heard only while the page waits."""
+    assert eventually(lambda: page.wait_for_timeout(20) or claim())
+
+
 def test_a_filter_that_is_set_while_an_answer_is_written_holds_for_the_next_question(visit, model, writing):
     page = visit(model[0])
     begin(page, *writing)
@@ -70,6 +77,8 @@ def test_a_vote_on_an_earlier_answer_is_kept_while_the_next_one_is_written(visit
     begin(page, *writing, script.says("What is BERT?"))
     turn.locator("[data-rating='-1']").click()
     turn.locator(".remark input").fill("too short")
+    page.wait_for_function("document.querySelector('#said').textContent === 'Your rating is kept'")
+    page.evaluate("document.querySelector('#said').textContent = ''")
     page.keyboard.press("Enter")
     page.wait_for_function("document.querySelector('#said').textContent === 'Your rating is kept'")
     writing[1].set()
@@ -103,10 +112,124 @@ def test_changes_that_follow_each_other_quickly_are_heard_in_their_order(visit, 
             route.continue_()
 
     page.route("**/queue/join*", first_is_held)
+    page.evaluate("""window.tried = 0; window.fetch = ((send) => (where, how) => {
+        window.tried += String(where?.url ?? where).includes('/queue/join');
+        return send(where, how);
+    })(window.fetch)""")
     page.click("#menu summary")
     page.locator("#menu [name=year_from]").fill("2020")
     page.locator("#menu [name=year_to]").fill("2018")
+    page.wait_for_function("window.tried === 2")
+    until(page, lambda: bool(held))
     page.wait_for_timeout(500)
     assert through == [], "the second change was sent before the first had come"
     held[0].continue_()
     page.wait_for_function("document.querySelector('#chips .chip')?.innerText.startsWith('2018 – 2020')")
+
+
+class Held:
+    """The requests for some address, which wait until they are let go."""
+
+    def __init__(self, page: Any, address: str) -> None:
+        self._page, self._open, self._routes = page, False, []
+        page.route(address, lambda route: self._come(route))
+
+    def _come(self, route: Any) -> None:
+        if self._open:
+            route.continue_()
+        else:
+            self._routes.append(route)
+
+    def let_go(self) -> None:
+        """Wait for one, and hold none from then on."""
+        until(self._page, lambda: bool(self._routes))
+        self._open = True
+        for route in self._routes:
+            route.continue_()
+
+
+JOIN = "**/queue/join*"
+
+
+def test_a_stop_holds_for_a_question_that_the_server_has_not_heard_yet(visit, model, writing):
+    page = visit(model[0])
+    writing[0].steps[:] = [script.says_when_told("BERT is pre-trained on unlabeled text [1]. ", "", writing[1])]
+    held = Held(page, JOIN)
+    page.fill("#question textarea", "What is BERT?")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    held.let_go()
+    page.wait_for_selector("#finished .turn")
+    assert page.locator("#finished .made").inner_text() == "Stopped."
+
+
+def test_the_next_question_can_be_typed_while_an_answer_is_written(visit, model, writing):
+    page = visit(model[0])
+    begin(page, *writing)
+    page.fill("#question textarea", "What is GPT-3?")
+    writing[1].set()
+    page.wait_for_selector("#finished .turn")
+    assert page.input_value("#question textarea") == "What is GPT-3?"
+
+
+def test_the_form_of_filters_knows_at_once_what_was_taken_back(visit, starter_url):
+    page = visit(starter_url)
+    page.click("#menu summary")
+    for place in range(3):
+        page.check(f"#menu [name=venues] >> nth={place}")
+    page.locator("#menu [name=year_from]").fill("2019")
+    page.wait_for_function("document.querySelectorAll('#chips .chip').length === 4")
+    held = Held(page, JOIN)
+    page.evaluate("document.querySelectorAll('#chips .chip').forEach((chip) => chip.click())")
+    page.click("#menu summary")
+    page.check("#menu [name=venues] >> nth=3")
+    held.let_go()
+    page.wait_for_function("document.querySelectorAll('#chips .chip').length === 1")
+    wanted = page.locator("#menu [name=venues] >> nth=3").input_value()
+    page.wait_for_function("name => document.querySelector('#chips .chip')?.dataset.value === name", arg=wanted)
+    assert page.locator("#menu input:checked").count() == 1
+
+
+def test_a_button_that_is_drawn_anew_while_it_is_pressed_is_pressed(visit, starter_url):
+    page = library(visit(starter_url))
+    box = page.locator("#table [data-order=title]").bounding_box()
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.down()
+    page.evaluate("(old => old.replaceWith(old.cloneNode(true)))(document.querySelector('#table [data-order=title]'))")
+    page.mouse.up()
+    page.wait_for_selector("#table th[aria-sort=ascending]")
+
+
+def test_papers_are_added_once_their_files_have_come(visit, empty_url, tmp_path):
+    page = library(visit(empty_url))
+    held = Held(page, "**/upload?*")
+    page.set_input_files("#files input[type=file]", papers_file(tmp_path / "more.jsonl", 3, "Lamp"))
+    page.wait_for_selector("#files .uploading")
+    page.click("#add")
+    held.let_go()
+    page.wait_for_selector("#report .report")
+    assert "added\n3" in page.locator("#report").inner_text()
+
+
+def test_two_files_saved_quickly_are_both_saved(visit, starter_url):
+    page = visit(starter_url)
+    ask(page, "What is BERT?")
+    held, names = Held(page, JOIN), []
+    page.on("download", lambda download: names.append(download.suggested_filename))
+    for kind in ("json", "bib"):
+        page.click("#top .exports summary")
+        page.click(f"#top [data-format={kind}]")
+    held.let_go()
+    until(page, lambda: len(names) == 2)
+    assert sorted(names) == ["citewise-what-is-bert.bib", "citewise-what-is-bert.json"]
+
+
+def test_a_view_that_was_chosen_before_the_page_was_ready_stays(visit, starter_url):
+    page = visit(starter_url)
+    page.context.add_init_script("""window.late = []; window.setTimeout = ((later) => (what, ...more) =>
+        what.name === 'begin' ? window.late.push(what) : later(what, ...more))(window.setTimeout)""")
+    page.reload()
+    page.wait_for_selector("#welcome .welcome")
+    page.click("nav [data-view=library]")
+    page.evaluate("window.late.forEach((what) => what())")
+    assert page.locator("#table").is_visible()

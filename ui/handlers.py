@@ -36,9 +36,11 @@ class Handlers:
         return self.chat.busy or self.shelf.ingests > 0
 
     def ask(self, text: str, now: Talk, filters: Filters, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Ask what is in the box."""
+        """Ask what is in the box, which is emptied once: the next question may be typed while this one is answered."""
+        box: Any = ""
         for shown in self.chat.ask(text, now, filters=filters, session=_session(request), owner=_owner(request)):
-            yield "", *_drawn(shown)
+            yield box, *_drawn(shown)
+            box = gr.skip()
 
     def ask_by(
         self, event: gr.EventData, now: Talk, filters: Filters, request: gr.Request

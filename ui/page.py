@@ -187,17 +187,17 @@ def _wire_conversation(page: gr.Blocks, at: SimpleNamespace, on: Handlers) -> No
     at.question.submit(**asked, **_EACH)
     at.go.click(**asked, **_EACH)
     at.bridge.ask(on.ask_by, [at.talk, at.filters], [*conversation, at.filters, at.chips], **_EACH)
-    at.bridge.halt(on.stop, None, None, queue=False, **_PRIVATE)
+    at.bridge.halt(on.stop, None, None, queue=False, **_EACH)
     at.bridge.restart(on.new, None, [*conversation, at.welcome], **_PRIVATE)
     at.bridge.filter(on.narrow, [at.filters], [at.filters, at.chips], **_IN_TURN)
     at.bridge.similar(on.similar, None, at.similar, **_EACH)
     at.bridge.rate(on.rate, [at.talk], None, **_IN_TURN).success(None, None, None, js=_KEPT)
-    at.bridge.export(on.export, [at.talk], at.saved, **_PRIVATE).then(None, at.saved, None, js=_SAVE)
+    at.bridge.export(on.export, [at.talk], at.saved, **_IN_TURN).then(None, at.saved, None, js=_SAVE)
     # One after the other, so that what was typed last is what is listed.
     listing: dict[str, Any] = {**_PRIVATE, "concurrency_id": "kept", "concurrency_limit": 1}
     at.bridge.kept(on.listed, [at.looked_for, at.talk], at.kept, **listing)
     at.looked_for.change(on.listed, [at.looked_for, at.talk], at.kept, trigger_mode="always_last", **listing)
-    at.bridge.alter(on.alter, [at.looked_for, at.talk], [at.kept, *conversation], **listing)
+    at.bridge.alter(on.alter, [at.looked_for, at.talk], [at.kept, *conversation], trigger_mode="multiple", **listing)
     at.bridge.open(on.open_by, None, conversation, **_EACH)
     page.load(on.arrive, None, [*conversation, at.welcome, at.summary, at.menu, at.table], **_PRIVATE).then(
         on.first_page, None, at.welcome, **_PRIVATE
@@ -206,11 +206,12 @@ def _wire_conversation(page: gr.Blocks, at: SimpleNamespace, on: Handlers) -> No
 
 def _wire_library(at: SimpleNamespace, on: Handlers) -> None:
     at.bridge.cancel(on.cancel, None, None, queue=False, **_PRIVATE)
-    at.bridge.draw(on.map, [at.talk], [at.map, at.map_notice, at.topics], **_PRIVATE)
-    at.bridge.place(on.paper, None, at.map_paper, **_EACH)
-    at.bridge.paper(on.paper, None, at.detail, **_EACH)
-    at.bridge.browse(on.browse, [at.words], [at.table, at.order], **_EACH)
-    at.words.change(on.search, [at.words, at.order], at.table, trigger_mode="always_last", **_PRIVATE)
+    at.bridge.draw(on.map, [at.talk], [at.map, at.map_notice, at.topics], trigger_mode="always_last", **_PRIVATE)
+    at.bridge.place(on.paper, None, at.map_paper, **_IN_TURN)
+    at.bridge.paper(on.paper, None, at.detail, **_IN_TURN)
+    tabled: dict[str, Any] = {**_PRIVATE, "concurrency_id": "table", "concurrency_limit": 1}  # the last wish is shown
+    at.bridge.browse(on.browse, [at.words], [at.table, at.order], trigger_mode="multiple", **tabled)
+    at.words.change(on.search, [at.words, at.order], at.table, trigger_mode="always_last", **tabled)
     at.bridge.remove(on.remove, [at.words], [at.detail, at.summary, at.table], **_EACH)
     given = [at.files, at.pasted, at.path, at.newer]
     changed = [at.report, at.summary, at.menu, at.table, at.welcome]

@@ -87,9 +87,10 @@
   }
   // For those who do not see the answer come.
   const say = (words) => { const said = $("#said"); if (said && said.textContent !== words) said.textContent = words; };
-  const running = (yes) => { if (yes) say("Searching the abstracts"); document.body.classList.toggle("running", yes); const go = $("#go"); if (go) go.textContent = yes ? "Stop" : "Ask"; };
+  let halted = false;  // before the server had begun with the question
+  const running = (yes) => { if (yes) { halted = false; say("Searching the abstracts"); } document.body.classList.toggle("running", yes); const go = $("#go"); if (go) go.textContent = yes ? "Stop" : "Ask"; };
   const busy = () => document.body.classList.contains("running");
-  const stop = () => { send("halt"); if (!$("#live .turn")) running(false); };
+  const stop = () => { send("halt"); halted = !$("#live .turn"); if (halted) running(false); };
   const ask = (data) => { if (!busy()) { running(true); send("ask", data); } };  // one question at a time
   function setTheme(dark) { document.body.classList.toggle("dark", dark); document.documentElement.style.colorScheme = dark ? "dark" : "light"; }
 
@@ -127,7 +128,15 @@
     link.click(); setTimeout(() => URL.revokeObjectURL(url), 1000);
   };
 
-  // The form of filters follows the chips where something else than the form changed them.
+  // The form of filters follows the chips where something else than the form changed them: at once where it is known
+  // what will become of them, as the form may be used again before the answer is there.
+  function cleared(wanted) {
+    const form = $(".filter-form");
+    if (!form) return;
+    all('input[type="checkbox"]', form).filter(wanted).forEach((input) => { input.checked = false; });
+    all('input[type="range"]', form).filter(wanted).forEach((input) => { input.value = input[input.name === "year_from" ? "min" : "max"]; });
+    span(form);
+  }
   let stale = false, chipped = "";
   function reflect() {
     const form = $(".filter-form"), chips = $("#chips .chips")?.innerHTML ?? "";
@@ -180,8 +189,8 @@
     },
     only: (data) => { send("filter", data); view("ask"); box()?.focus(); },
     exclude: (data) => { send("filter", data); view("ask"); },
-    drop: (data) => { stale = true; send("filter", data); },
-    "clear-filters": () => { stale = true; send("filter", { do: "clear" }); },
+    drop: (data) => { cleared(({ type, name, value }) => type === "range" ? data.field === "years" : data.field === name && data.value === value); send("filter", data); },
+    "clear-filters": () => { cleared(() => true); send("filter", { do: "clear" }); },
     like: (data) => { view("ask"); document.body.classList.add("side-open"); send("similar", data); },
     new: () => { view("ask"); send("restart"); box()?.focus(); },
     drawer: () => drawer(!document.body.classList.contains("drawer-open")),
@@ -199,6 +208,17 @@
     report: () => send("report"),
     "cancel-ingest": (_, button) => { button.disabled = true; button.textContent = "Cancelling…"; send("cancel"); },
   };
+  // A button that is drawn anew between press and release is the same button to the hand; browsers hear no click then.
+  let pressed = null;
+  const pressable = (event) => event.button === 0 ? event.target.closest?.("[data-do], .cite, .near") : null;
+  document.addEventListener("pointerdown", (event) => { pressed = pressable(event); }, true);
+  document.addEventListener("pointerup", (event) => {
+    const was = pressed, now = pressable(event);
+    pressed = null;
+    if (!was || !now || was.isConnected || JSON.stringify(was.dataset) !== JSON.stringify(now.dataset)) return;
+    now.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true, detail: 1 }));
+  }, true);
+
   document.addEventListener("click", (event) => {
     const target = event.target;
     all("details.menu[open]").forEach((menu) => { if (!menu.contains(target)) menu.open = false; });
@@ -271,6 +291,7 @@
     if ((list || $("#welcome .welcome")) && url.href !== location.href) history.replaceState(null, "", url);
     if (last === newest) return;  // something inside a turn, as a question that is edited
     newest = last;
+    if (live && halted) send("halt");
     running(Boolean(live));
     if (!live && turns.length > answered) say($(".abstained", last) ? "The abstracts do not answer this" : $(".problem", last) ? "Something went wrong" : "The answer is there");
     answered = turns.length;
@@ -288,7 +309,7 @@
     if (parts.some((part) => !part) || !panel()) return void setTimeout(begin, 50);
     const theme = localStorage.getItem("citewise-theme");
     if (theme) setTheme(theme === "dark");
-    view("ask");
+    view(document.body.dataset.view ?? "ask");  // on a slow machine somebody may have chosen one by now
     const drawn = new MutationObserver(follows);
     parts.slice(0, 3).forEach((part) => drawn.observe(part, { childList: true, subtree: true }));
     new MutationObserver(() => {
