@@ -188,7 +188,7 @@ def _wire_conversation(page: gr.Blocks, at: SimpleNamespace, on: Handlers) -> No
     at.go.click(**asked, **_EACH)
     at.bridge.ask(on.ask_by, [at.talk, at.filters], [*conversation, at.filters, at.chips], **_EACH)
     at.bridge.halt(on.stop, None, None, queue=False, **_EACH)
-    at.bridge.restart(on.new, None, [*conversation, at.welcome], **_PRIVATE)
+    at.bridge.restart(on.new, None, [*conversation, at.welcome], **_EACH)
     at.bridge.filter(on.narrow, [at.filters], [at.filters, at.chips], **_IN_TURN)
     at.bridge.similar(on.similar, None, at.similar, **_EACH)
     at.bridge.rate(on.rate, [at.talk], None, **_IN_TURN).success(None, None, None, js=_KEPT)
