@@ -30,7 +30,7 @@ def model(server, **changes):
         "kind": "openai-like",
         "model": "scripted",
         "base_url": server.base_url,
-        "timeout": 5.0,
+        "timeout": 60.0,
         "retries": 2,
     }
     return ChatModel.from_settings(LLMSettings.model_validate(given | changes))

@@ -43,7 +43,8 @@ FAILURES = [
 
 
 def config_of(folder: Path, address: str, **sections: Any) -> str:
-    llm = {"kind": "openai-like", "model": "scripted", "base_url": address, "timeout": 1.5, "retries": 0}
+    """A file of settings; the model has a minute, so that only a silence that is meant is one."""
+    llm = {"kind": "openai-like", "model": "scripted", "base_url": address, "timeout": 60, "retries": 0}
     path = folder / "mine.yaml"
     path.write_text(json.dumps({"llm": llm | sections.pop("llm", {}), "gate": {"enabled": False}, **sections}))
     return str(path)
@@ -62,8 +63,9 @@ def flat(text: str) -> str:
 
 @pytest.mark.parametrize(("step", "said"), FAILURES)
 def test_every_failure_is_an_extractive_answer_with_a_note_at_every_door(step, said, starter_copy, tmp_path, capsys):
+    patience = {"timeout": 1.5} if said == "llm.timeout" else {}
     with serving(step) as server:
-        config = config_of(tmp_path, server.base_url)
+        config = config_of(tmp_path, server.base_url, llm=patience)
         with open_library(starter_copy, config=config) as library:
             answer = library.ask(QUESTION)
             talk, page = chatted(library)
@@ -104,7 +106,7 @@ def test_without_the_fallback_every_door_says_what_failed(starter_copy, tmp_path
 
 def test_stop_on_the_page_hangs_up_on_the_model(starter_copy, tmp_path):
     with serving(script.says("word " * 9000, size=5, pause=0.01)) as server:
-        config = config_of(tmp_path, server.base_url, llm={"timeout": 30})
+        config = config_of(tmp_path, server.base_url)
         with open_library(starter_copy, config=config) as library:
             chat, written, steps = Chat(library), threading.Event(), []
             stopping = threading.Thread(target=lambda: written.wait(60) and chat.stop("s"))
@@ -251,7 +253,7 @@ MARKERS = {
 @pytest.mark.parametrize("said", MARKERS)
 def test_every_marker_is_understood_or_gone_however_the_stream_is_cut(starter_folder, tmp_path, said, size):
     with serving(script.says(said, size=size)) as server:
-        config = config_of(tmp_path, server.base_url, llm={"timeout": 5}, answer={"repair": False})
+        config = config_of(tmp_path, server.base_url, answer={"repair": False})
         with open_library(starter_folder, config=config) as library:
             events = list(library.stream(QUESTION))
     assert events[-1].answer.text == MARKERS[said]

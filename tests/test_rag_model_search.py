@@ -25,7 +25,7 @@ LORA = "LoRA low-rank adaptation of large language models without inference late
 
 
 def with_model(folder: Any, server: ScriptedServer, **sections: Any) -> Library:
-    given = {"kind": "openai-like", "model": "scripted", "base_url": server.base_url, "timeout": 5.0, "retries": 2}
+    given = {"kind": "openai-like", "model": "scripted", "base_url": server.base_url, "timeout": 60.0, "retries": 2}
     llm = given | sections.pop("llm", {})
     sections.setdefault("answer", {"mode": "extractive"})
     return open_library(folder, llm=llm, gate={"enabled": False}, **sections)

@@ -58,7 +58,7 @@ def pipeline(readers, *, model=None, gate=None, condenser=by_rules, **settings):
 
 
 def answerer(server, **changes):
-    given = {"kind": "openai-like", "model": "scripted", "base_url": server.base_url, "timeout": 5.0, "retries": 0}
+    given = {"kind": "openai-like", "model": "scripted", "base_url": server.base_url, "timeout": 60.0, "retries": 0}
     return ModelAnswerer(ChatModel.from_settings(LLMSettings.model_validate(given | changes)))
 
 
