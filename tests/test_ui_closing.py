@@ -149,6 +149,19 @@ def test_a_page_that_is_stopped_before_it_is_open_ends_in_good_order(starter_cop
         assert page.finish(SECONDS)
 
 
+class Slow(Doors):
+    """Everybody who comes in takes a while."""
+
+    def passed(self, change: int) -> None:
+        time.sleep(3.5 if change > 0 else 0.0)
+        super().passed(change)
+
+
+def test_a_page_opens_on_a_machine_that_is_too_busy_to_answer_in_three_seconds(starter_copy):
+    with open_library(starter_copy) as library:
+        serve(library, port=0, doors=Slow()).close()
+
+
 def test_an_ingest_stops_after_its_batch_and_leaves_the_library_free(starter_copy, tmp_path):
     source, count = tmp_path / "more.jsonl", 60_000
     with source.open("w", encoding="utf-8") as lines:

@@ -65,6 +65,7 @@ def serve(
             app_kwargs=_application(library, auth, doors, mcp=mcp, metrics=metrics),
             prevent_thread_lock=True,
             quiet=True,
+            _frontend=False,  # it is there: this leaves out a look at the page that gives up after three seconds
             **looks(),
         )
     except OSError as error:
