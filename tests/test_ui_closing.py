@@ -90,7 +90,7 @@ def test_an_answer_under_way_is_finished_and_nothing_new_is_begun(starter_copy):
         running(starter_copy, asking(server, shutdown_seconds=SECONDS)) as page,
         ThreadPoolExecutor(1) as person,
     ):
-        answer = person.submit(page.page.send, ASK, [QUESTION, None], "person")
+        answer = person.submit(page.page.send, ASK, [QUESTION, None, None], "person")
         assert eventually(lambda: bool(server.requests), seconds=SECONDS)
         assert httpx.get(f"{page.url}/ready", timeout=SECONDS).status_code == 200
         page.stop()
@@ -114,7 +114,7 @@ def test_what_takes_longer_than_allowed_is_stopped_and_the_written_part_is_kept(
         running(starter_copy, asking(server, shutdown_seconds=0.5)) as page,
         ThreadPoolExecutor(1) as person,
     ):
-        answer = person.submit(page.page.send, ASK, [QUESTION, None], "person")
+        answer = person.submit(page.page.send, ASK, [QUESTION, None, None], "person")
         assert eventually(lambda: bool(server.requests), seconds=SECONDS)
         began = time.monotonic()
         page.stop()
@@ -130,7 +130,7 @@ def test_a_second_ctrl_c_does_not_wait(starter_copy):
         running(starter_copy, asking(server, shutdown_seconds=SECONDS)) as page,
         ThreadPoolExecutor(1) as person,
     ):
-        person.submit(page.page.send, ASK, [QUESTION, None], "person")
+        person.submit(page.page.send, ASK, [QUESTION, None, None], "person")
         assert eventually(lambda: bool(server.requests), seconds=SECONDS)
         began = time.monotonic()
         page.stop(signal.SIGINT)

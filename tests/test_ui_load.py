@@ -59,9 +59,9 @@ class Page:
 
 
 def chat(page: Page, subject: str, session: str) -> Said:
-    first, _ = page.send(("question", "submit"), [f"What is {subject}?", None], session)
+    first, _ = page.send(("question", "submit"), [f"What is {subject}?", None, None], session)
     at = time.monotonic()
-    second, _ = page.send(("question", "submit"), ["Who wrote it?", None], session)
+    second, _ = page.send(("question", "submit"), ["Who wrote it?", None, None], session)
     return Said(subject, [first[2], second[2]], at)
 
 

@@ -62,8 +62,8 @@ def modelled(server: ScriptedServer, **llm: object) -> dict[str, dict]:
 def test_answers_are_counted_by_mode_and_outcome_with_their_times(starter_copy):
     with served(starter_copy) as page:
         send = Page(page.local_url).send
-        send(ASK, [QUESTION, None], "one")
-        send(ASK, ["What is the boiling point of lead?", None], "two")
+        send(ASK, [QUESTION, None, None], "one")
+        send(ASK, ["What is the boiling point of lead?", None, None], "two")
         asked = [value(page, "answers_total", mode="extractive", outcome=it) for it in ("answered", "abstained")]
         assert asked == [1, 1]
         for name in ("first_words", "answer"):
@@ -80,7 +80,7 @@ def test_tokens_cost_and_failures_of_a_model_are_counted(starter_copy):
     ):
         send = Page(page.local_url).send
         for session in ("one", "two", "three"):
-            send(ASK, [QUESTION, None], session)
+            send(ASK, [QUESTION, None, None], session)
         assert value(page, "answers_total", mode="llm", outcome="answered") == 1
         assert value(page, "answers_total", mode="extractive", outcome="failed over") == 2
         assert value(page, "tokens_total", kind="prompt") == 321
@@ -109,7 +109,7 @@ def test_requests_are_counted_by_route_and_nothing_that_was_asked_is_told(starte
             httpx.get(url + path, timeout=60)
         httpx.request("SECRET", url, timeout=60)
         httpx.get(f"{url}/health", timeout=60)
-        Page(url).send(ASK, [QUESTION, None], "secret-session")
+        Page(url).send(ASK, [QUESTION, None, None], "secret-session")
         assert value(page, "http_requests_total", method="GET", route="/static/{path:path}", status="404") == 1
         assert value(page, "http_requests_total", method="GET", route="/", status="200") == 1
         assert value(page, "http_requests_total", method="GET", route="other", status="404") == 1

@@ -85,7 +85,7 @@ def _ask(url: str, asked: int, question: str) -> tuple[float, float]:
     """Milliseconds to the first words and to the end of one answer, as the browser gets them."""
     session = f"{random.getrandbits(48):012x}"
     started = time.perf_counter()
-    job = {"data": [question, None], "fn_index": asked, "session_hash": session}
+    job = {"data": [question, None, None], "fn_index": asked, "session_hash": session}
     httpx.post(f"{url}/gradio_api/queue/join", json=job).raise_for_status()
     first: float | None = None
     with httpx.stream("GET", f"{url}/gradio_api/queue/data?session_hash={session}", timeout=120) as lines:
