@@ -233,3 +233,20 @@ def test_a_view_that_was_chosen_before_the_page_was_ready_stays(visit, starter_u
     page.click("nav [data-view=library]")
     page.evaluate("window.late.forEach((what) => what())")
     assert page.locator("#table").is_visible()
+
+
+def test_a_question_is_answered_though_the_stream_of_events_was_closed_upon_it(visit, starter_url):
+    page = visit(starter_url)
+    closed: list[Any] = []
+
+    def close_the_first(route: Any) -> None:
+        if closed:
+            route.continue_()
+        else:
+            closed.append(route)
+            route.fulfill(content_type="text/event-stream", body='data: {"msg": "close_stream"}\n\n')
+
+    page.route("**/queue/data*", close_the_first)
+    turn = ask(page, "What is BERT?")
+    assert closed
+    assert turn.locator(".cite").count() > 0

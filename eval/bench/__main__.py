@@ -34,8 +34,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sample = Path(folder) / "papers.jsonl"
         _write_sample(sample, options.papers)
-        results = {name: _in_process(name, folder, options) for name in PARTS}
-    _report(results, options.papers)
+        print(f"Citewise at {options.papers:,} papers")
+        results: dict[str, dict[str, Any]] = {}
+        for name in PARTS:
+            results[name] = _in_process(name, folder, options)
+            _report(name, results[name])
+            if name == "plain":
+                _compare(results["ingest"], results["plain"])
 
 
 def _options() -> argparse.Namespace:
@@ -273,16 +278,16 @@ def _size(folder: Path) -> int:
     return sum(item.stat().st_size for item in folder.rglob("*") if item.is_file())
 
 
-def _report(results: dict[str, dict[str, Any]], papers: int) -> None:
-    print(f"Citewise at {papers:,} papers")
-    for name, values in results.items():
-        for key, value in values.items():
-            shown = value if isinstance(value, dict) else {"": value}
-            for part, number in shown.items():
-                print(f"  {f'{name}: {key} {part}'.strip():<46}{number:>12,.3f}")
-    faster = results["ingest"]["rate"] / results["plain"]["rate"]
-    smaller = results["ingest"]["disk MB per 1,000"] / results["plain"]["disk MB per 1,000"]
-    print(f"  ingest rate / plain script {faster:.1f}; disk / plain script {smaller:.2f}")
+def _report(name: str, values: dict[str, Any]) -> None:
+    for key, value in values.items():
+        shown = value if isinstance(value, dict) else {"": value}
+        for part, number in shown.items():
+            print(f"  {f'{name}: {key} {part}'.strip():<46}{number:>12,.3f}", flush=True)
+
+
+def _compare(ours: dict[str, Any], plain: dict[str, Any]) -> None:
+    faster, smaller = ours["rate"] / plain["rate"], ours["disk MB per 1,000"] / plain["disk MB per 1,000"]
+    print(f"  ingest rate / plain script {faster:.1f}; disk / plain script {smaller:.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,10 @@
   // For those who do not see the answer come.
   const say = (words) => { const said = $("#said"); if (said && said.textContent !== words) said.textContent = words; };
   let halted = false;  // before the server had begun with the question
-  const running = (yes) => { if (yes) { halted = false; say("Searching the abstracts"); } document.body.classList.toggle("running", yes); const go = $("#go"); if (go) go.textContent = yes ? "Stop" : "Ask"; };
+  // Gradio's client may close its stream of events upon a question that was sent this moment; any event opens it again.
+  let waking;
+  const wake = () => { if (busy() && !$("#live .turn")) { send("kept"); waking = setTimeout(wake, 4000); } };
+  const running = (yes) => { clearTimeout(waking); if (yes) { halted = false; say("Searching the abstracts"); waking = setTimeout(wake, 4000); } document.body.classList.toggle("running", yes); const go = $("#go"); if (go) go.textContent = yes ? "Stop" : "Ask"; };
   const busy = () => document.body.classList.contains("running");
   const stop = () => { send("halt"); halted = !$("#live .turn"); if (halted) running(false); };
   const ask = (data) => { if (!busy()) { running(true); send("ask", data); } };  // one question at a time
