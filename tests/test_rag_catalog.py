@@ -294,6 +294,15 @@ def test_a_closed_catalog_says_so(place):
         catalog.count()
 
 
+def test_nothing_is_written_into_a_catalog_that_was_deleted_meanwhile(tmp_path):
+    path = tmp_path / "catalog.sqlite"
+    with closing(filled(path, RECORDS)) as catalog:
+        for file in tmp_path.glob("catalog.sqlite*"):
+            file.unlink()
+        with pytest.raises(LibraryError, match="was deleted while it was open"), catalog.database.transaction():
+            pass
+
+
 def test_threads_that_have_ended_leave_no_connection_behind(tmp_path):
     def connections() -> int:
         gc.collect()

@@ -174,6 +174,8 @@ class SqliteDatabase:
     def _create(self) -> None:
         """Make the file and its tables where they do not exist yet."""
         if self._created:
+            if not self.path.exists():  # what is written now would be lost with it
+                raise LibraryError(f"{self.path} was deleted while it was open; close the library, and ingest again")
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
