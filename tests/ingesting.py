@@ -14,7 +14,7 @@ import numpy as np
 
 from rag.indexing import Indexes
 from rag.ingest import CATALOG, Ingester
-from rag.settings import ChunkingSettings
+from rag.settings import ChunkingSettings, RetrievalSettings
 from rag.stores import manifest as manifests
 from rag.stores.catalog import Catalog
 from rag.stores.lexical import TantivyIndex
@@ -56,7 +56,12 @@ def _word_vector(word: str, dimension: int) -> np.ndarray:
 def opener(folder: Path):
     def open_indexes(manifest: Manifest) -> Indexes:
         return Indexes(
-            OffloadedIndex(folder / manifest.folders["dense"], dimension=manifest.dimension, offload_after=1500),
+            OffloadedIndex(
+                folder / manifest.folders["dense"],
+                dimension=manifest.dimension,
+                search_breadth=RetrievalSettings().search_breadth,
+                offload_after=1500,
+            ),
             TantivyIndex(folder / manifest.folders["lexical"]),
         )
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from rag.errors import LibraryError, LibraryMismatch
+from rag.stores.chroma import patiently
 from rag.stores.dense import ChromaIndex
 from rag.stores.offload import OffloadedIndex
 from tests.ingesting import WordEncoder
@@ -109,3 +110,18 @@ def test_a_process_whose_writer_was_killed_before_it_began_touches_nothing(tmp_p
     )
     assert done.stdout == b""
     assert [path.name for path in tmp_path.iterdir() if path.name != "offload.lock"] == []
+
+
+def test_an_index_that_chroma_still_tidies_is_waited_for():
+    tries = []
+
+    def opening() -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise RuntimeError("error returned from database: (code: 5) database is locked")
+        return "open"
+
+    assert patiently(opening) == "open"
+    tries.clear()
+    with pytest.raises(RuntimeError, match="database is locked"):
+        patiently(opening, seconds=0.0)

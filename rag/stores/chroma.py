@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import time
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rag.errors import LibraryDamaged, LibraryError, LibraryLocked
 from rag.stores.graph import check_graphs, clear_room
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
 
 Scored = tuple[str, float]
 
+T = TypeVar("T")
+
 COLLECTION = "passages"
 # By measurement (eval/bench/indexes.py, 87,246 papers): a breadth of 100 takes 1.5 times the processor time of 60 to
 # build, and with 60 the first 50 of an ef_search of 500 still overlap with exact search by .989.
 NEIGHBOURS = 16
 CONSTRUCTION_BREADTH = 60
 _DATABASE = "chroma.sqlite3"
+_LOCKED = "database is locked"  # as SQLite says it
 _FULL = 64 * 2**20  # bytes left on a disk where a failure is taken for want of room
 
 
@@ -163,6 +167,19 @@ def access(folder: Path) -> Generator[None]:
             clear_room(folder)
 
 
+def patiently(work: Callable[[], T], *, seconds: float = 10.0) -> T:
+    """What `work` returns. While Chroma's database is locked it is done again, for so long: a session tidies it for a
+    moment after its last write has returned, and another one that writes then fails at once."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return work()
+        except Exception as error:
+            if _LOCKED not in str(error).lower() or time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
 @contextmanager
 def explained(folder: Path) -> Generator[None]:
     """Chroma's errors as ours: they carry no types that tell a full disk from a damaged file."""
@@ -179,7 +196,7 @@ def explained(folder: Path) -> Generator[None]:
 
 def _mapped(folder: Path, said: str) -> LibraryError:
     lowered = said.lower()
-    if "database is locked" in lowered:
+    if _LOCKED in lowered:
         return LibraryLocked(f"another process is writing to {folder}; try again when it is done")
     if "disk is full" in lowered or "no space left" in lowered or shutil.disk_usage(folder).free < _FULL:
         return LibraryError(f"no space left on the disk of {folder}; make room and repeat the command")

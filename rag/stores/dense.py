@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.errors import LibraryError, LibraryMismatch
-from rag.stores.chroma import Scored, Session, access, explained
+from rag.stores.chroma import Scored, Session, access, explained, patiently
 from rag.stores.exact import ExactSearch
 from rag.stores.vectors import VectorLog, check_vectors
 
@@ -192,7 +192,7 @@ class ChromaIndex:
             yield
 
     def _new_session(self) -> Session:
-        session = Session(self._folder, self._search_breadth)
+        session = patiently(lambda: Session(self._folder, self._search_breadth))
         if session.dimension not in (None, self._dimension):
             session.stop()
             raise LibraryMismatch(
