@@ -41,9 +41,11 @@ class Stop:
 
     @contextlib.contextmanager
     def calling(self, callback: Callable[[], None]) -> Generator[None]:
-        """Within the block, throwing the switch also calls `callback`."""
+        """Within the block, throwing the switch also calls `callback`; at once where it was thrown before."""
         self._callbacks.append(callback)
         try:
+            if self.is_set:
+                callback()
             yield
         finally:
             self._callbacks.remove(callback)

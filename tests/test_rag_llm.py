@@ -206,3 +206,10 @@ def test_another_thread_can_stop_a_waiting_read():
         with pytest.raises(ModelError, match="stopped"):
             text_of(stream)
     assert time.monotonic() - began < 30
+
+
+def test_a_stop_that_came_just_before_the_call_ends_it_too():
+    stop, ended = Stop(), []
+    stop.set()
+    with stop.calling(lambda: ended.append(1)):
+        assert ended == [1]
