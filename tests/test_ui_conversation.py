@@ -39,6 +39,18 @@ def test_a_second_question_waits_for_the_first_of_the_same_tab(starter_copy: Pat
         assert len(last(first).exchanges) == 1
 
 
+def test_a_conversation_that_is_deleted_while_an_answer_is_written_stays_deleted(starter_copy: Path):
+    with open_library(starter_copy) as library:
+        chat = Chat(library)
+        talk = last(chat.ask(QUESTION, Talk(), session="s", owner=""))
+        steps = chat.ask(QUESTION, talk, session="s", owner="")
+        next(steps)
+        chat.leave("s")
+        chat.history.delete(talk.id, owner="")
+        assert [step.finished for step in steps] == [None]
+        assert chat.history.listed(owner="") == []
+
+
 def test_what_cannot_be_answered_is_one_visible_line(starter_copy: Path):
     with open_library(starter_copy) as library:
         chat = Chat(library)

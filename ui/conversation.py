@@ -98,7 +98,9 @@ class Chat:
         finally:
             if self._running.get(session) is run:
                 del self._running[session]
-        talk = self.keep(replace(talk, exchanges=(*talk.exchanges, exchange)), owner)
+        talk = replace(talk, exchanges=(*talk.exchanges, exchange))
+        if not (run.left and talk.id and self.history.load(talk.id, owner=owner) is None):  # not deleted meanwhile
+            talk = self.keep(talk, owner)
         if not run.left:
             yield Shown(talk, self.finished(talk), "")
         elif session not in self._running:

@@ -93,9 +93,10 @@ class Handlers:
         data, owner = _data(event), _owner(request)
         chosen, shown = str(data.get("conversation")), (gr.skip(),) * 3
         if data.get("do") == "delete":
-            self.chat.history.delete(chosen, owner=owner)
             if chosen == now.id:
                 self.chat.leave(_session(request))
+            self.chat.history.delete(chosen, owner=owner)
+            if chosen == now.id:
                 now = Talk()
                 shown = (now, "", "")
         elif data.get("do") == "rename":
