@@ -152,8 +152,9 @@ def test_a_line_beyond_the_limit_is_rejected_and_the_next_one_read(tmp_path):
         ("long.nbib", "PMID- 1\nTI  - First\nAB  - "),
         ("long.txt", "FN Clarivate Analytics Web of Science\nVR 1.0\nPT J\nTI First\nAB "),
         ("long.txt", "arXiv:2001.00001 [pdf]\nTitle: First\nAbstract: "),
+        ("long.ris", "TY  - JOUR\nTI  - First\nAB  - "),
     ],
-    ids=["medline", "wos", "arxiv-page"],
+    ids=["medline", "wos", "arxiv-page", "ris"],
 )
 def test_a_record_that_never_ends_is_rejected_and_the_next_one_read(tmp_path, name, start):
     path = tmp_path / name
@@ -161,6 +162,15 @@ def test_a_record_that_never_ends_is_rejected_and_the_next_one_read(tmp_path, na
     assert len(items(path, Record)) == 1
     (reject,) = items(path, Reject)
     assert reject.reason.endswith("of more than 8 MiB")
+
+
+def test_the_last_record_of_a_ris_file_is_not_cut_but_rejected(tmp_path):
+    path = tmp_path / "long.ris"
+    keywords = f"KW  - {ABSTRACT * 50}\n" * 2000  # which would be read as far as they are held, without the abstract
+    path.write_text(f"TY  - JOUR\nTI  - First\nER  - \nTY  - JOUR\nTI  - Last\n{keywords}AB  - {ABSTRACT}\n")
+    assert [record.title for record in items(path, Record)] == ["First"]
+    (reject,) = items(path, Reject)
+    assert (reject.line, reject.reason) == (4, "a record of more than 8 MiB")
 
 
 def test_a_huge_json_object_is_rejected_and_the_next_one_read(tmp_path):

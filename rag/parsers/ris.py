@@ -30,21 +30,24 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 
 def read_ris(source: Source, columns: Mapping[str, str | int]) -> Iterator[Record | Reject]:
     """One record from each TY to its ER, or to the next TY where the ER is missing."""
-    for number, text in _records(source):
-        yield _parsed(source, number, text)
+    for number, size, text in _records(source):
+        if size > MAX_RECORD:
+            yield source.reject(number, f"a record of more than {MAX_RECORD // 2**20} MiB")
+        else:
+            yield _parsed(source, number, text)
 
 
-def _records(source: Source) -> Iterator[tuple[int, str]]:
+def _records(source: Source) -> Iterator[tuple[int, int, str]]:
+    """(first line, size, text) of each record; what is too long is not held."""
     held: list[str] = []
     first = size = stray = 0
     for number, text in source.lines():
         match = _TAG.match(text)
         tag = match[1] if match else ""
-        if tag == "TY" and held:
-            yield first, "\n".join(held)
-            held = []
         if tag == "TY":
-            first, size = number, 0
+            if first:
+                yield first, size, "\n".join(held)
+            held, first, size = [], number, 0
         elif not first:
             stray = stray or (number if text.strip() and tag != _END_OF_FILE else 0)
             continue
@@ -52,13 +55,10 @@ def _records(source: Source) -> Iterator[tuple[int, str]]:
         if size <= MAX_RECORD:
             held.append(f"{tag}  - {text[match.end() :]}" if match else text)
         if tag == "ER":
-            if size > MAX_RECORD:
-                source.events.append(source.reject(first, f"a record of more than {MAX_RECORD // 2**20} MiB"))
-            else:
-                yield first, "\n".join(held)
+            yield first, size, "\n".join(held)
             held, first = [], 0
-    if held:
-        yield first, "\n".join(held)
+    if first:
+        yield first, size, "\n".join(held)
     if stray:
         source.events.append(source.reject(stray, "lines outside any record (a record starts with “TY  -”)"))
 
