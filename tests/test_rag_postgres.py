@@ -8,6 +8,8 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -36,23 +38,38 @@ def database(url):
         yield opened
 
 
-def in_another_process(url: str, body: str) -> subprocess.Popen[str]:
-    """A process that runs `body` with `database` opened, and may print."""
-    program = (
-        "from rag.stores.postgres import PostgresDatabase\nimport sys, time\ndatabase = PostgresDatabase(sys.argv[1])\n"
-    )
-    command = [sys.executable, "-c", program + textwrap.dedent(body), url]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    )
+@pytest.fixture
+def in_another_process() -> Iterator[Callable[[str, str], subprocess.Popen[str]]]:
+    """Starts a process that runs a body with `database` opened, which may print."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(url: str, body: str) -> subprocess.Popen[str]:
+        program = "from rag.stores.postgres import PostgresDatabase\nimport sys, time\n"
+        program += "database = PostgresDatabase(sys.argv[1])\n"
+        command = [sys.executable, "-c", program + textwrap.dedent(body), url]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        started.append(
+            subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=environment,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        kill(process)
 
 
 def test_the_known_version_is_the_newest_migration():
     assert ScriptDirectory(str(Path(migrations.__file__).parent)).get_heads() == [migrations.HEAD]
 
 
-def test_several_that_start_at_once_make_the_tables_once(postgres):
+def test_several_that_start_at_once_make_the_tables_once(postgres, in_another_process):
     postgres.admin("CREATE DATABASE bare")
     url = postgres.url("bare")
     both = [in_another_process(url, "print(database.read('SELECT count(*) FROM papers'))") for _ in range(3)]
@@ -187,7 +204,7 @@ def test_a_server_that_stays_away_is_told_after_a_while(postgres, url):
             postgres.start()
 
 
-def test_a_server_that_goes_away_in_the_middle_is_one_line_on_the_terminal(postgres, url):
+def test_a_server_that_goes_away_in_the_middle_is_one_line_on_the_terminal(postgres, url, in_another_process):
     process = in_another_process(
         url,
         """
@@ -232,18 +249,43 @@ def test_transactions_of_two_writers_follow_each_other(url, database):
     assert order == ["first", "second"]
 
 
+def test_however_many_threads_wait_for_a_lock_the_others_read_and_write(url):
+    with (
+        closing(PostgresDatabase(url, patience=2)) as database,
+        closing(PostgresDatabase(url)) as other,
+        psycopg.connect(url, autocommit=True) as watcher,
+        ThreadPoolExecutor(12) as pool,
+    ):
+
+        def wait() -> None:
+            with database.lock(7):
+                pass
+
+        with other.lock(7):
+            waiting = [pool.submit(wait) for _ in range(12)]
+            asking = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            assert eventually(lambda: watcher.execute(asking).fetchone() == (12,))
+            with database.transaction() as connection:
+                connection.execute("INSERT INTO sources (path, resolved) VALUES ('a', 'a')")
+            assert database.read("SELECT count(*) FROM sources") == [(1,)]
+        for one in waiting:
+            one.result()
+
+
 def test_many_may_write_and_one_alone_must_find_nobody(url, database):
     with closing(PostgresDatabase(url)) as other, database.writing():
         with other.writing():
             pass
         with pytest.raises(LibraryLocked, match=rf"{os.getpid()}@.* is writing"), other.writing(alone=True):
             pytest.fail("somebody writes")
+        assert f"{os.getpid()}@" in (other.writer() or "")
+    assert database.writer() is None
     lonely = PostgresDatabase(url)
     with closing(lonely), lonely.writing(alone=True), pytest.raises(LibraryLocked), database.writing():
         pytest.fail("somebody wants to be alone")
 
 
-def test_the_locks_of_a_killed_writer_are_free_at_once(url, database):
+def test_the_locks_of_a_killed_writer_are_free_at_once(url, database, in_another_process):
     holder = in_another_process(
         url,
         """

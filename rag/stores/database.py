@@ -71,6 +71,10 @@ class Database(Protocol):
         above 0. In a folder, where nobody else writes, nothing is to be waited for."""
         ...
 
+    def writer(self) -> str | None:
+        """Who writes to the library now, as the user knows it: a process, or several; None where nobody does."""
+        ...
+
     def damage(self) -> str | None:
         """What is broken in the stored data, None when it is whole."""
         ...

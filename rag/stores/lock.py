@@ -25,6 +25,9 @@ class Holder(NamedTuple):
     command: str
     since: str
 
+    def __str__(self) -> str:
+        return f"process {self.pid} (`{self.command}`, since {self.since[:16].replace('T', ' ')})"
+
 
 class WriterLock:
     """Held (`with WriterLock(folder):`) while a library is written. Raises LibraryLocked with the holder's name.
@@ -87,12 +90,7 @@ def holder(folder: Path) -> Holder | None:
 
 
 def _message(folder: Path) -> str:
-    found = _read(folder)
-    who = (
-        f"process {found.pid} (`{found.command}`, since {found.since[:16].replace('T', ' ')})"
-        if found
-        else "another process"
-    )
+    who = _read(folder) or "another process"
     return f"{who} is writing to the library in {folder}: wait until it is done, or stop it, and run this again"
 
 

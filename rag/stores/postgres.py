@@ -1,4 +1,4 @@
-"""The catalog in PostgreSQL: a pool of connections, and locks among all writers."""
+"""The catalog in PostgreSQL: pools of connections, and locks among all writers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rag.errors import LibraryError, LibraryLocked
 from rag.stores.database import Rows
@@ -18,14 +18,28 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg_pool import ConnectionPool
 
-_MOST = 10
-"""Connections of one process."""
+_WORKING = 10
+"""Connections of one process that read and write: each is given back before another one is asked for."""
+_LOCKING = 1_000
+"""Connections that hold a lock or wait for one: more than any server allows."""
 
 _LIBRARY = "'papers'::regclass::oid::integer"
 """First number of every advisory lock: other than that of a library in another schema of the same database."""
 _TRANSACTION = 0
 _WRITERS = -1
 """Second numbers; see `Database.lock` for the others."""
+
+
+class _Pools(NamedTuple):
+    """Two, since whoever holds a lock goes on to read and write: of a single one of limited size, several writers could
+    together hold all connections, and each wait for one more."""
+
+    working: ConnectionPool[psycopg.Connection[Any]]
+    locking: ConnectionPool[psycopg.Connection[Any]]
+
+    def close(self) -> None:
+        self.working.close()
+        self.locking.close()
 
 
 class PostgresDatabase:
@@ -40,9 +54,11 @@ class PostgresDatabase:
         self._conninfo, self.name = address(url)
         self._patience = patience
         self._guard = threading.Lock()
-        self._opened: ConnectionPool[psycopg.Connection[Any]] | None = None
+        self._opened: _Pools | None = None
         self._closed = False
         self._local = threading.local()
+        self._turn = threading.Lock()
+        self._holding = threading.Lock()
         self._held: list[psycopg.Connection[Any]] = []
 
     def __repr__(self) -> str:
@@ -58,7 +74,7 @@ class PostgresDatabase:
 
     def _tried(self, sql: str, parameters: Sequence[Any], *, again: bool = False) -> Any:
         """The rows; None where the connection was lost: a query that changes nothing is then tried once more."""
-        with self._pool().connection() as connection:
+        with self._pools().working.connection() as connection:
             try:
                 return connection.execute(_translated(sql), _bound(parameters)).fetchall()
             except psycopg_module().OperationalError:
@@ -72,9 +88,10 @@ class PostgresDatabase:
         if (own := self._own()) is not None:
             yield _Writing(own)
             return
-        with self._clear_errors():
+        # Of the threads here one alone waits for other processes, so that the others do not use up the connections.
+        with self._clear_errors(), self._turn:
             self._check_held()
-            with self._pool().connection() as connection, connection.transaction():
+            with self._pools().working.connection() as connection, connection.transaction():
                 connection.execute(_advisory("pg_advisory_xact_lock", _TRANSACTION))
                 self._local.connection = connection
                 try:
@@ -94,6 +111,16 @@ class PostgresDatabase:
         with self._locked(number, shared=False, wait=True):
             yield
 
+    def writer(self) -> str | None:
+        """See `Database`."""
+        found = self.read(
+            "SELECT DISTINCT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            " WHERE locktype = 'advisory' AND granted"
+            " AND classid = 'papers'::regclass::oid AND objid = ?::integer::oid",
+            [_WRITERS],
+        )
+        return ", ".join(name for (name,) in found) or None
+
     def damage(self) -> None:
         """None: PostgreSQL watches over its files itself."""
 
@@ -108,7 +135,7 @@ class PostgresDatabase:
     def _own(self) -> psycopg.Connection[Any] | None:
         return getattr(self._local, "connection", None)
 
-    def _pool(self) -> ConnectionPool[psycopg.Connection[Any]]:
+    def _pools(self) -> _Pools:
         with self._guard:
             if self._closed:
                 raise LibraryError(f"the library in {self.name} was closed")
@@ -116,17 +143,21 @@ class PostgresDatabase:
                 self._opened = self._open()
             return self._opened
 
-    def _open(self) -> ConnectionPool[psycopg.Connection[Any]]:
+    def _open(self) -> _Pools:
         from psycopg import Connection
-        from psycopg_pool import ConnectionPool
 
-        # What the pool meets while it tries again is for a log, where there is one, not for the terminal.
+        # What a pool meets while it tries again is for a log, where there is one, not for the terminal.
         logging.getLogger("psycopg").addHandler(logging.NullHandler())
         migrate(lambda: Connection.connect(self._conninfo), self.name)
+        return _Pools(self._pool(_WORKING), self._pool(_LOCKING))
+
+    def _pool(self, most: int) -> ConnectionPool[psycopg.Connection[Any]]:
+        from psycopg_pool import ConnectionPool
+
         return ConnectionPool(
             self._conninfo,
             min_size=0,
-            max_size=_MOST,
+            max_size=most,
             timeout=self._patience,
             kwargs={"autocommit": True},
             check=ConnectionPool.check_connection,
@@ -136,27 +167,30 @@ class PostgresDatabase:
     @contextmanager
     def _locked(self, number: int, *, shared: bool, wait: bool) -> Generator[None]:
         suffix = "_shared" if shared else ""
-        with self._clear_errors(), self._pool().connection() as connection:
+        with self._clear_errors(), self._pools().locking.connection() as connection:
             if wait:
                 connection.execute(_advisory(f"pg_advisory_lock{suffix}", number))
             elif connection.execute(_advisory(f"pg_try_advisory_lock{suffix}", number)).fetchone() == (False,):
-                raise LibraryLocked(_who_writes(connection, self.name))
-            self._held.append(connection)
+                who = self.writer() or "another process"
+                raise LibraryLocked(
+                    f"{who} is writing to the library in {self.name}: wait until it is done, or stop it, and run this"
+                    " again"
+                )
+            with self._holding:
+                self._held.append(connection)
             try:
                 yield
             finally:
-                self._held.remove(connection)
+                with self._holding:
+                    self._held.remove(connection)
                 with suppress(psycopg_module().Error):  # a lost connection has let go already
                     connection.execute(_advisory(f"pg_advisory_unlock{suffix}", number))
 
     def _check_held(self) -> None:
         """A lock is lost with its connection, and without its locks a writer must not write."""
-        for connection in list(self._held):
-            try:
+        with self._holding:  # so that none is given back meanwhile, to wait for another lock
+            for connection in self._held:
                 connection.execute("")
-            except psycopg_module().Error:
-                if connection in self._held:  # else another thread has just given it back
-                    raise
 
     @contextmanager
     def _clear_errors(self) -> Generator[None]:
@@ -198,13 +232,3 @@ def _bound(parameters: Sequence[Any]) -> list[Any]:
 
 def _advisory(function: str, number: int) -> Any:
     return f"SELECT {function}({_LIBRARY}, {number})"
-
-
-def _who_writes(connection: psycopg.Connection[Any], name: str) -> str:
-    found = connection.execute(
-        "SELECT DISTINCT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory'"
-        " AND granted AND classid = 'papers'::regclass::oid AND objid = %s::integer::oid",
-        [_WRITERS],
-    ).fetchall()
-    who = ", ".join(row[0] for row in found) or "another process"
-    return f"{who} is writing to the library in {name}: wait until it is done, or stop it, and run this again"

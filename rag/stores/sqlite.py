@@ -13,7 +13,7 @@ from typing import Any
 
 from rag.errors import LibraryDamaged, LibraryError, LibraryLocked
 from rag.stores.database import Rows
-from rag.stores.lock import WriterLock
+from rag.stores.lock import WriterLock, holder
 
 CATALOG = "catalog.sqlite"
 FORMAT = 1
@@ -125,6 +125,11 @@ class SqliteDatabase:
     def lock(self, number: int) -> AbstractContextManager[None]:
         """Nothing: nobody else writes."""
         return nullcontext()
+
+    def writer(self) -> str | None:
+        """The process that holds the folder's writer lock."""
+        found = holder(self.path.parent)
+        return str(found) if found else None
 
     def damage(self) -> str | None:
         """What SQLite finds wrong with the file, None when it is whole."""
