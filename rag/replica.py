@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,13 +21,15 @@ from rag.settings import ChunkingSettings
 from rag.stores import manifest as manifests
 from rag.stores import shared
 from rag.stores.catalog import Catalog
-from rag.stores.drafts import IndexJob
+from rag.stores.drafts import Doomed, IndexJob
 from rag.stores.journal import Journal
 from rag.stores.lock import WriterLock
 from rag.stores.manifest import Manifest
 from rag.stores.places import SEARCH
 
 _PATIENCE = 600.0  # seconds for another process to catch up in the same folder
+_REMOVALS = 100_000
+"""Entries that the log of removals keeps. A replica that is further behind compares its indexes with the catalog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Replica:
     dense: str = "chroma"
     sweep: Callable[[Manifest], object] = lambda _: None
     """Deletes of the indexes that all share what is not this manifest's."""
+    removals: int = _REMOVALS
 
     @property
     def journal(self) -> Journal:
@@ -104,6 +107,7 @@ class Replica:
             self.journal.rechunk(work.changed)
             shared.write(self.catalog.database, manifest, replace=True)
             self.journal.mark_all_indexed()
+            self.journal.drop_removals(0)  # every replica makes its indexes anew
         self.catch_up()
         return self.catalog.count()
 
@@ -132,11 +136,22 @@ class Replica:
         return present
 
     def _fill(self, own: Manifest) -> None:
-        changes = self.journal.changes(own.generation)
-        if (first := next(changes, None)) or not (self.folder / own.folders["lexical"]).is_dir():
-            with closing(self.open_own(own)) as indexes, Indexer(_unmarked, self.encoder, indexes) as indexer:
-                for job in chain([first] if first else [], changes):
+        begun = (self.folder / own.folders["lexical"]).is_dir()
+        gone = self.journal.removals(own.generation) if begun else []
+        additions = self.journal.additions(own.generation)
+        first = next(additions, None)
+        if begun and gone == [] and first is None:
+            return
+        with closing(self.open_own(own)) as indexes:
+            gone = self._strangers(indexes) if gone is None else gone
+            with Indexer(_unmarked, self.encoder, indexes) as indexer:
+                indexer.submit(IndexJob(tuple(Doomed(0, passage) for passage in gone), (), ()))
+                for job in chain([first] if first else [], additions):
                     indexer.submit(job)
+
+    def _strangers(self, indexes: Indexes) -> Iterable[str]:
+        """What the folder's indexes hold and the catalog does not."""
+        return (indexes.dense.ids() | indexes.lexical.ids()).difference(self.catalog.all_passage_ids())
 
 
 class ReplicaIngester(Ingester):
@@ -167,6 +182,7 @@ class ReplicaIngester(Ingester):
                 with self._indexer(indexes, used) as indexer:
                     for job in self._journal.pending():
                         indexer.submit(job)
+            self._journal.drop_removals(self._replica.removals)
         with suppress(LibraryLocked):  # another process of this folder is catching up
             self._replica.catch_up(patience=0)
 

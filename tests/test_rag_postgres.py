@@ -90,6 +90,14 @@ def test_two_libraries_share_a_database_in_schemas_of_their_own(postgres, url):
         assert two.read("SELECT path FROM sources") == [("a",)]
 
 
+def test_a_database_of_the_first_format_is_brought_to_this_one(url, database):
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DELETE FROM meta WHERE name = 'dropped'")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    assert database.read("SELECT value FROM meta WHERE name = 'dropped'") == [(0,)]
+    assert database.read("SELECT version_num FROM alembic_version") == [(migrations.HEAD,)]
+
+
 def test_a_newer_format_is_refused_with_what_to_do(url, database):
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")

@@ -9,6 +9,8 @@ import sys
 import textwrap
 import time
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +25,7 @@ from rag.replica import Replica, ReplicaIngester
 from rag.settings import ChunkingSettings, DenseSettings
 from rag.stores import manifest as manifests
 from rag.stores.catalog import Catalog
+from rag.stores.journal import Journal
 from rag.stores.lexical import TantivyIndex
 from rag.stores.lock import WriterLock
 from rag.stores.places import SEARCH, Places, kept
@@ -155,6 +158,47 @@ def test_catching_up_encodes_only_what_changed(tmp_path, url):
         assert len(encoder.texts) == 25
 
 
+def _log(url: str) -> list[str]:
+    """The passages in the log of removals."""
+    with psycopg.connect(url) as connection:
+        return [
+            passage for (passage,) in connection.execute("SELECT passage FROM removed ORDER BY generation, passage")
+        ]
+
+
+def test_the_log_of_removals_stays_short_and_whoever_was_away_longer_still_forgets_all(tmp_path, url):
+    ingest(tmp_path / "one", url, pile(tmp_path, "a", range(20)))
+    away, encoder = tmp_path / "away", WordEncoder()
+    with replica(away, url, encoder=encoder) as found:
+        found.catch_up()
+    with replica(tmp_path / "one", url) as found:
+        writer = ReplicaIngester(replace(found, removals=2))
+        for at in range(5):
+            writer.remove([f"p{at}"])
+        writer.ingest([pile(tmp_path, "b", range(3, 4))])  # one of them is back
+    assert _log(url) == ["p3#0", "p4#0"]
+    with replica(away, url, encoder=encoder) as found:
+        found.catch_up()
+    assert len(encoder.texts) == 21  # nothing but what came back was made anew
+    for name in ("one", "away", "new"):
+        assert whole(tmp_path / name, url).keys() == {"p3", *(f"p{at}" for at in range(5, 20))}
+
+
+def test_removals_that_are_dropped_while_they_are_read_are_not_taken_for_none(tmp_path, url):
+    ingest(tmp_path / "one", url, pile(tmp_path, "a", range(3)))
+    remove(tmp_path / "one", url, "p1")
+
+    class Interrupted(PostgresDatabase):
+        def read(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+            if "FROM removed" in sql:
+                Journal(database).drop_removals(0)
+            return super().read(sql, parameters)
+
+    with closing(PostgresDatabase(url)) as database, closing(Interrupted(url)) as late:
+        assert Journal(database).removals(0) == ["p1#0"]
+        assert Journal(late).removals(0) is None
+
+
 def test_a_replica_may_begin_as_a_copy_of_another(tmp_path, url):
     ingest(tmp_path / "one", url, pile(tmp_path, "a", range(20)))
     shutil.copytree(tmp_path / "one", tmp_path / "two")
@@ -208,6 +252,7 @@ def test_other_settings_are_refused_until_a_rebuild_and_then_every_replica_follo
         with pytest.raises(LibraryMismatch):
             found.catch_up()
         assert found.rebuild() == 5
+    assert _log(url) == []  # all indexes were made anew, or will be
     assert len(whole(tmp_path / "two", url, vectors=vectors)) == 5
 
 
@@ -244,6 +289,7 @@ class Writers:
 
     def __init__(self, tmp_path: Path, url: str, vectors: str | None) -> None:
         self._tmp_path, self._url, self._vectors = tmp_path, url, vectors
+        self._started: list[subprocess.Popen[str]] = []
 
     def start(self, name: str, *files: Path) -> subprocess.Popen[str]:
         options = [self._url, str(self._tmp_path / name), str(self._vectors or ""), *map(str, files)]
@@ -251,6 +297,7 @@ class Writers:
         process = subprocess.Popen(
             [sys.executable, "-c", _WORKER, *options], stdout=subprocess.PIPE, text=True, env=environment
         )
+        self._started.append(process)
         assert process.stdout
         assert process.stdout.readline() == "started\n"
         return process
@@ -260,10 +307,16 @@ class Writers:
         assert process.returncode == 0
         return [int(number) for number in output.split()]
 
+    def stop(self) -> None:
+        for process in self._started:
+            kill(process)
+
 
 @pytest.fixture
-def writers(tmp_path, url, vectors) -> Writers:
-    return Writers(tmp_path, url, vectors)
+def writers(tmp_path, url, vectors) -> Iterator[Writers]:
+    made = Writers(tmp_path, url, vectors)
+    yield made
+    made.stop()
 
 
 def _sources(url: str) -> dict[str, Counter[tuple[str, int]]]:
@@ -284,6 +337,20 @@ def _expected(files: dict[str, range]) -> dict[str, Counter[tuple[str, int]]]:
 
 FILES = {"a": range(1100), "b": range(700, 1800), "c": range(400, 1500)}
 """Each of more than one batch; all three hold papers of the others."""
+
+
+def test_any_number_of_ingests_in_one_process_share_its_connections(tmp_path, url):
+    files = [pile(tmp_path, f"f{at}", range(100 * at, 100 * at + 130)) for at in range(6)]
+
+    with replica(tmp_path / "one", url) as found:
+        quick = replace(found, open_own=found.open_shared)  # no indexes: whoever comes later makes them
+
+        def added(file: Path) -> int:
+            return ReplicaIngester(replace(quick, folder=tmp_path / file.stem)).ingest([file]).added
+
+        with ThreadPoolExecutor(len(files)) as pool:
+            assert sum(pool.map(added, files)) == 630
+    assert len(whole(tmp_path / "two", url)) == 630
 
 
 def test_two_writers_of_overlapping_files_lose_and_double_nothing(tmp_path, url, vectors, writers):

@@ -145,11 +145,24 @@ class Journal:
             revisions,
         )
 
-    def changes(self, since: int) -> Iterator[IndexJob]:
-        """What was indexed and forgotten after a generation, in batches. Only of a catalog that keeps such a log."""
-        removed = self.database.read("SELECT passage FROM removed WHERE generation > ?", [since])
-        if removed:
-            yield IndexJob(tuple(Doomed(0, passage) for (passage,) in removed), (), ())
+    def removals(self, since: int) -> list[str] | None:
+        """The passages that were forgotten after a generation; None where their log no longer reaches back so far. Only
+        of a catalog that keeps one."""
+        found = self.database.read("SELECT passage FROM removed WHERE generation > ?", [since])
+        # Asked afterwards: so it tells of what was dropped before the log was read.
+        [(dropped,)] = self.database.read("SELECT value FROM meta WHERE name = 'dropped'")
+        return None if dropped > since else [passage for (passage,) in found]
+
+    def drop_removals(self, keep: int) -> None:
+        """Shorten that log to its newest entries, `keep` at most: whole generations, and which is noted."""
+        with self.database.transaction() as connection:
+            newest = "SELECT generation FROM removed ORDER BY generation DESC LIMIT 1 OFFSET ?"
+            if last := connection.execute(newest, (keep,)).fetchone():
+                connection.execute("DELETE FROM removed WHERE generation <= ?", last)
+                connection.execute("UPDATE meta SET value = ? WHERE name = 'dropped'", last)
+
+    def additions(self, since: int) -> Iterator[IndexJob]:
+        """What was indexed after a generation, in batches. Only of a catalog that keeps a log of removals too."""
         last = 0
         while batch := self.database.read(
             "SELECT pk FROM papers WHERE generation > ? AND pk > ? ORDER BY pk LIMIT ?", [since, last, _AT_ONCE]

@@ -11,7 +11,7 @@ from rag.errors import LibraryError, MissingExtra
 if TYPE_CHECKING:
     import psycopg
 
-HEAD = "0001"
+HEAD = "0002"
 """The version that this Citewise works with: the newest file in `versions`."""
 
 
