@@ -453,7 +453,7 @@ def examine(folder: Path, settings: Settings) -> list[Check]:
         settings,
         open_catalog=lambda: open_catalog(folder, settings.catalog),
         load_encoder=lambda manifest: reading_encoder(settings.embedding, manifest),
-        open_indexes=lambda manifest: _beside(folder, manifest, places.looker(manifest)),
+        open_indexes=lambda manifest: _beside(folder, manifest, places.reader(manifest)),
     )
 
 

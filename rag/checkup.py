@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rag.check import Check
-from rag.errors import CitewiseError, LibraryError, LibraryUnavailable
+from rag.errors import CitewiseError, LibraryError, LibraryLocked, LibraryUnavailable
 from rag.indexing import OpenIndexes
 from rag.interfaces import Encoder
 from rag.model_checkup import model_checks
@@ -42,13 +42,16 @@ def doctor(
     open_indexes: OpenIndexes,
 ) -> list[Check]:
     """Look at a library and its surroundings; nothing is changed, and no check keeps the others from running."""
-    checks = [_versions(), _folder(folder), _space(folder), _lock(folder)]
-    if settings.catalog.kind == "postgres" or (folder / CATALOG).is_file():
+
+    def library() -> Iterator[Check]:
+        if settings.catalog.kind == "sqlite" and not (folder / CATALOG).is_file():
+            yield Check("catalog", ok=True, message=f"no papers in {folder} yet; add some: citewise ingest PATH")
+            return
         with closing(open_catalog()) as catalog:
-            checks += _guarded("catalog", lambda: _catalog(catalog))
-            checks += _guarded("indexes", lambda: _indexes(folder, settings, catalog, load_encoder, open_indexes))
-    else:
-        checks.append(Check("catalog", ok=True, message=f"no papers in {folder} yet; add some: citewise ingest PATH"))
+            yield from _guarded("catalog", lambda: _catalog(catalog))
+            yield from _guarded("indexes", lambda: _indexes(folder, settings, catalog, load_encoder, open_indexes))
+
+    checks = [_versions(), *_guarded("folder", lambda: _surroundings(folder)), *_guarded("catalog", library)]
     if settings.dense.kind == "chroma-server":
         checks += _guarded("Chroma server", lambda: _chroma_server(settings.dense))
     return [*checks, *model_checks(settings)]
@@ -58,11 +61,21 @@ def _guarded(name: str, look: Callable[[], Iterator[Check]]) -> list[Check]:
     found: list[Check] = []
     try:
         found.extend(look())
+    except LibraryLocked as error:
+        found.append(Check(name, ok=True, message=f"not looked at: {error}"))
     except CitewiseError as error:
         others = isinstance(error, LibraryUnavailable | ChromaRefused) or "check its permissions" in str(error)
         mends = name == "indexes" and not others
         found.append(Check(name, ok=False, message=str(error), remedy=_REBUILD if mends else None))
+    except OSError as error:
+        found.append(Check(name, ok=False, message=f"cannot look at {error.filename}: {error.strerror}"))
     return found
+
+
+def _surroundings(folder: Path) -> Iterator[Check]:
+    yield _folder(folder)
+    yield _space(folder)
+    yield _lock(folder)
 
 
 def _versions() -> Check:
@@ -104,19 +117,41 @@ def _lock(folder: Path) -> Check:
     found = holder(folder)
     if found is None:
         return Check("lock", ok=True, message="nobody is writing")
-    return Check("lock", ok=True, message=f"process {found.pid} (`{found.command}`) is writing since {found.since}")
+    return Check("lock", ok=True, message=f"{found} is writing")
+
+
+class _Writing:
+    """Whether somebody writes to a library while it is looked at: then what is halfway is not wrong."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._generation = catalog.generation()
+        self._writer = catalog.database.writer()
+
+    def told(self) -> str:
+        """Who is at it, or was since this was made; empty where nobody was."""
+        if writer := self._writer or self._catalog.database.writer():
+            return f"{writer} is writing"
+        return "it was written to meanwhile" if self._catalog.generation() != self._generation else ""
 
 
 def _catalog(catalog: Catalog) -> Iterator[Check]:
     damage = catalog.damage()
+    writing = _Writing(catalog)
     yield Check("catalog file", ok=damage is None, message=damage or "whole")
     counts = catalog.counts()
     yield Check("catalog", ok=True, message="{papers:,} papers from {records:,} records".format_map(counts))
-    waiting = counts["pending"] + counts["doomed"]
+    if not counts["pending"] + counts["doomed"]:
+        yield Check("pending work", ok=True, message="none")
+        return
     message = f"{counts['pending']:,} papers to index, {counts['doomed']:,} passages to forget"
-    yield Check(
-        "pending work", ok=not waiting, message=message if waiting else "none", remedy=_REBUILD if waiting else None
-    )
+    yield _halfway("pending work", message, writing)
+
+
+def _halfway(name: str, message: str, writing: _Writing) -> Check:
+    if told := writing.told():
+        return Check(name, ok=True, message=f"{message}; {told}")
+    return Check(name, ok=False, message=message, remedy=_REBUILD)
 
 
 def _indexes(
@@ -135,13 +170,14 @@ def _indexes(
         message = f"{behind} generations behind the catalog; it catches up before its next answer"
         yield Check("replica", ok=True, message=message)
         return
+    writing = _Writing(catalog)
     with closing(open_indexes(manifest)) as indexes:
         expected = set(catalog.all_passage_ids())
-        yield _agreement("dense index", indexes.dense.ids(), expected)
+        yield _agreement("dense index", indexes.dense.ids(), expected, writing)
         if manifest.dense == "chroma":
             mapped = VectorLog(folder / manifest.folders["dense"], manifest.dimension).read()
-            yield _agreement("mapped vectors", set(mapped.ids if mapped else ()), expected)
-        yield _agreement("lexical index", indexes.lexical.ids(), expected)
+            yield _agreement("mapped vectors", set(mapped.ids if mapped else ()), expected, writing)
+        yield _agreement("lexical index", indexes.lexical.ids(), expected, writing)
 
 
 def _fits(manifest: Manifest, settings: Settings, load_encoder: LoadEncoder) -> Check:
@@ -155,12 +191,12 @@ def _fits(manifest: Manifest, settings: Settings, load_encoder: LoadEncoder) -> 
     return Check("fingerprint", ok=True, message=message)
 
 
-def _agreement(name: str, found: set[str], expected: set[str]) -> Check:
+def _agreement(name: str, found: set[str], expected: set[str], writing: _Writing) -> Check:
     missing, extra = len(expected - found), len(found - expected)
     if not missing and not extra:
         return Check(name, ok=True, message=f"{len(found):,} passages, as in the catalog")
     message = f"{missing:,} passages of the catalog are missing and {extra:,} are not in the catalog"
-    return Check(name, ok=False, message=message, remedy=_REBUILD)
+    return _halfway(name, message, writing)
 
 
 def _chroma_server(settings: DenseSettings) -> Iterator[Check]:

@@ -79,10 +79,6 @@ class Places:
         with closing(ChromaServer(self._settings)) as server:
             sweep(server, _name(manifest).rpartition("-")[0], keep={_name(manifest)})
 
-    def looker(self, manifest: Manifest) -> DenseIndex:
-        """To be looked over: as the writer opens it, but without a change to what others may be writing."""
-        return self.reader(manifest) if manifest.dense != "chroma" else self.writer(manifest)
-
     def _swept(self, manifest: Manifest) -> ServerIndex:
         """After what earlier writers left there was deleted; so a rebuild starts with an empty collection."""
         from rag.stores.chroma_http import ChromaServer
