@@ -127,7 +127,8 @@ def open_readers(
 ) -> Readers:
     """Both indexes and the pipeline over them, as the library is now. What the model's calls cost goes to `session`.
 
-    The indexes of `previous` are reopened in place where they are still the library's; a rebuild moves them.
+    The indexes of `previous` are reopened in place where they are still the library's; a rebuild moves them, and those
+    that it replaced are not closed: they are let go of by the last question that still reads them.
     Raises UsageError for a library without papers, LibraryMismatch when it was made with other settings.
     """
     generation, manifest = _state(folder, settings, catalog, previous)
@@ -142,8 +143,6 @@ def open_readers(
     else:
         dense = open_dense(folder, manifest, settings)
         lexical = open_lexical(folder, manifest, dense)
-        if previous:
-            previous.close()
     model = None if settings.llm.kind == "none" else _LazyModel(settings, session)
     retriever = _retriever(settings, catalog, (dense, lexical), encoder, model)
     pipeline = _pipeline(settings, catalog, retriever, lexical, encoder, model=model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +56,9 @@ class Session:
         self._system = System(settings)
         server = self._system.instance(ServerAPI)
         self._system.start()
+        # Also where nobody stops it: what a rebuild replaced is left to the last question that reads it.
+        self._ended = weakref.finalize(self, self._system.stop)
+        self._ended.atexit = False
         try:
             hnsw: Any = {
                 "space": "cosine",
@@ -147,8 +151,8 @@ class Session:
         return self.query(vector, k, only=known) if known else []
 
     def stop(self) -> None:
-        """Release the files."""
-        self._system.stop()
+        """Release the files. Stopping twice does no harm."""
+        self._ended()
 
 
 @contextmanager

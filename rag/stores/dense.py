@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.errors import LibraryError, LibraryMismatch
+from rag.errors import LibraryDamaged, LibraryError, LibraryMismatch
 from rag.stores.chroma import Scored, Session, access, explained, patiently
 from rag.stores.exact import ExactSearch
 from rag.stores.vectors import VectorLog, check_vectors
@@ -54,12 +54,18 @@ class ChromaIndex:
         self._opening = threading.Lock()
         self._closed = False
         self._session: Session | None = None
+        self._lazy = lazy
         if not lazy:
             self._open()
 
     def _open(self) -> None:
         with self._opening:
             if self._session is None and not self._closed:
+                if self._lazy and not self._folder.is_dir():  # a reader makes none
+                    raise LibraryDamaged(
+                        f"{self._folder} is gone: ask again, as the library may have been rebuilt just now; if it stays"
+                        " away, run: citewise rebuild"
+                    )
                 with self._alone():
                     self._session = self._new_session()
 
