@@ -69,7 +69,12 @@ def called(
 def test_the_tools_are_search_papers_and_ask_papers_and_say_what_they_take(url: str):
     tools, _ = called(url)
     assert [tool.name for tool in tools] == ["search_papers", "ask_papers"]
-    assert all(tool.description for tool in tools)
+    assert all(tool.description and "\n" not in tool.description and "  " not in tool.description for tool in tools)
+    assert all(tool.annotations.readOnlyHint for tool in tools)
+    for tool in tools:
+        told = [item.get("description") for item in tool.inputSchema["properties"].values()]
+        assert all(told), tool.name
+        assert len(set(told)) == len(told), "no two arguments are described alike"
     assert tools[0].inputSchema["required"] == ["query"]
     assert tools[1].inputSchema["required"] == ["question"]
 
@@ -92,11 +97,20 @@ def test_an_agent_searches_and_asks(url: str):
     assert abstained.structuredContent["abstained"]
 
 
-def test_what_cannot_be_answered_is_an_error_for_the_agent(url: str):
-    _, [empty, wrong] = called(url, ("ask_papers", {"question": " "}), ("search_papers", {"query": "x", "limit": 0}))
-    assert empty.isError
-    assert "the question is empty" in empty.content[0].text
-    assert wrong.isError
+def test_what_cannot_be_answered_is_an_error_for_the_agent_in_one_line(url: str):
+    wrong = {
+        "the question is empty": ("ask_papers", {"question": " "}),
+        "limit: input should be greater than or equal to 1": ("search_papers", {"query": "x", "limit": 0}),
+        "question: field required": ("ask_papers", {}),
+        "does not take k; it takes query, limit,": ("search_papers", {"query": "x", "k": 3}),
+        "year_from is 2021, after year_to, 2019": ("ask_papers", {"question": "x", "year_from": 2021, "year_to": 2019}),
+        "there is no tool ask; there are search_papers and ask_papers": ("ask", {}),
+    }
+    _, replies = called(url, *wrong.values())
+    for told, reply in zip(wrong, replies, strict=True):
+        assert reply.isError
+        assert told in reply.content[0].text
+        assert "\n" not in reply.content[0].text
 
 
 @pytest.mark.parametrize("names", [{"host": "evil.example"}, {"origin": "http://evil.example"}])

@@ -16,7 +16,9 @@ from pydantic import Field
 
 from rag import CitewiseError
 from rag.errors import MissingExtra
+from rag.text import collapse
 from ui.endpoints import MOST, Endpoints
+from ui.record import citewise_version
 from ui.server import is_loopback
 
 if TYPE_CHECKING:
@@ -29,24 +31,28 @@ _INSTRUCTIONS = (
     " the nearest papers with their abstracts."
 )
 
-Year = Annotated[int | None, Field(description="only papers of this year and later, or earlier", ge=1, le=9999)]
-Venue = Annotated[str | None, Field(description="only papers whose venue holds these words")]
+First = Annotated[int | None, Field(description="only papers of this year or later", ge=1, le=9999)]
+Last = Annotated[int | None, Field(description="only papers of this year or earlier", ge=1, le=9999)]
+Venue = Annotated[str | None, Field(description="only papers whose venue holds these words, such as NeurIPS")]
 
 
 def tools_server(library: Library, *, host: str) -> Any:
-    """The MCP server over a library, as the SDK's FastMCP; raises MissingExtra where the SDK is not installed.
+    """The MCP server over a library; raises MissingExtra where the MCP SDK is not installed.
 
     On this machine only, requests must name it as their host, so that no web page can reach the tools by a name of
     its own (DNS rebinding).
     """
     try:
-        from mcp.server.fastmcp import FastMCP
         from mcp.server.transport_security import TransportSecuritySettings
+        from mcp.types import ToolAnnotations
+
+        from ui.tool_server import ToolServer
     except ImportError as error:
         raise MissingExtra("mcp", "mcp") from error
     local = ("127.0.0.1", "localhost", "[::1]")
-    server = FastMCP(
+    server = ToolServer(
         "citewise",
+        citewise_version(),
         instructions=_INSTRUCTIONS,
         streamable_http_path=PATH,
         stateless_http=True,
@@ -58,8 +64,10 @@ def tools_server(library: Library, *, host: str) -> Any:
             allowed_origins=[f"http://{name}:*" for name in local],
         ),
     )
+    looks_only = ToolAnnotations(readOnlyHint=True, openWorldHint=False)
     for tool in _tools(Endpoints(library)):
-        server.tool()(tool)
+        title = tool.__name__.replace("_", " ").capitalize()
+        server.add_tool(tool, title=title, description=collapse(tool.__doc__ or ""), annotations=looks_only)
     return server
 
 
@@ -67,8 +75,8 @@ def _tools(calls: Endpoints) -> list[Callable[..., Any]]:
     async def search_papers(
         query: Annotated[str, Field(description="a topic or a question in plain words")],
         limit: Annotated[int, Field(description="how many papers", ge=1, le=MOST)] = 10,
-        year_from: Year = None,
-        year_to: Year = None,
+        year_from: First = None,
+        year_to: Last = None,
         venue: Venue = None,
     ) -> dict[str, Any]:
         """Find the papers nearest to a query, best first, each with its abstract and its nearest sentence."""
@@ -76,12 +84,15 @@ def _tools(calls: Endpoints) -> list[Callable[..., Any]]:
 
     async def ask_papers(
         question: Annotated[str, Field(description="a question that abstracts may answer")],
-        year_from: Year = None,
-        year_to: Year = None,
+        year_from: First = None,
+        year_to: Last = None,
         venue: Venue = None,
     ) -> dict[str, Any]:
-        """Answer a question from the abstracts. Each [n] in `text` is in `citations`, with the quoted sentence and
-        whether it supports the claim; `abstained` is null, or why the abstracts do not answer."""
+        """Answer a question from the abstracts.
+
+        Each [n] in `text` is in `citations`, with the quoted sentence and whether it supports the claim; `abstained`
+        is null, or why the abstracts do not answer.
+        """
         return await _elsewhere(lambda: calls.ask(question, year_from, year_to, venue))
 
     return [search_papers, ask_papers]

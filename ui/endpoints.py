@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rag import Filters, Hit
+from rag.errors import UsageError
 
 if TYPE_CHECKING:
     from rag.library import Library
@@ -38,6 +39,8 @@ class Endpoints:
 
 
 def _filters(year_from: int | None, year_to: int | None, venue: str | None) -> Filters:
+    if year_from and year_to and year_from > year_to:
+        raise UsageError(f"year_from is {year_from}, after year_to, {year_to}: no paper can be from these years")
     return Filters(year_from=year_from, year_to=year_to, venues=(venue,) if venue else ())
 
 

@@ -27,7 +27,7 @@ def recorded(exchanges: Sequence[Exchange], settings: Settings, *, first: int = 
     """
     return {
         "format": FORMAT,
-        "citewise": _version(),
+        "citewise": citewise_version(),
         "settings": settings.model_dump(mode="json", exclude=_LEFT_OUT),
         "spent": total._asdict() if (total := spent(exchanges[first:])) else None,
         "before": [plain(item) for item in exchanges[:first]],
@@ -74,7 +74,8 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _version() -> str:
+def citewise_version() -> str:
+    """The version that is installed; "unknown" where none is."""
     try:
         return version("citewise")
     except PackageNotFoundError:
