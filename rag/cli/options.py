@@ -116,4 +116,6 @@ def _years(text: str | None) -> tuple[int | None, int | None]:
     if not match or not (match[1] or match[3]) or (match[1] and match[3] and not match[2]):
         raise click.BadParameter(f"{text!r} is not a year (2021) or a range (2019..2021, 2019.., ..2021)")
     first, dots, last = match.groups()
+    if first and last and first > last:
+        raise click.BadParameter(f"{text!r} ends before it begins: write {last}..{first}")
     return (int(first) if first else None), (int(last) if last else None if dots else int(first))
