@@ -89,6 +89,29 @@ def test_a_vote_on_an_earlier_answer_is_kept_while_the_next_one_is_written(visit
     assert page.locator("#finished .remark input").first.input_value() == "too short"
 
 
+def test_what_is_typed_in_an_earlier_turn_stays_when_the_next_answer_is_drawn(visit, model, writing):
+    page = visit(model[0])
+    turn = ask(page, "What is BERT?")
+    begin(page, *writing, script.says("What is BERT?"))
+    turn.locator("[data-rating='-1']").click()
+    turn.locator(".remark input").fill("too sh")
+    turn.locator("[data-do=edit]").click()
+    turn.locator(".edited").fill("What is")
+    page.keyboard.press("Home")
+    writing[1].set()
+    page.wait_for_function("document.querySelectorAll('#finished .turn').length === 2")
+    assert turn.locator(".remark input").is_visible()
+    assert turn.locator(".remark input").input_value() == "too sh"
+    page.keyboard.type("Say: ")
+    assert turn.locator(".edited").input_value() == "Say: What is"
+    page.click("#brand [data-do=new]")
+    page.wait_for_selector("#welcome .welcome:visible")
+    writing[0].steps[:] = [QUICK]
+    turn = ask(page, "What is BERT?")
+    assert turn.locator(".edited").count() == 0, "in another conversation nothing is being written"
+    assert not turn.locator(".remark").is_visible()
+
+
 def test_a_conversation_that_is_left_while_an_answer_is_written_does_not_come_back(visit, model, writing):
     page = visit(model[0])
     begin(page, *writing)
@@ -209,6 +232,19 @@ def test_papers_are_added_once_their_files_have_come(visit, empty_url, tmp_path)
     held.let_go()
     page.wait_for_selector("#report .report")
     assert "added\n3" in page.locator("#report").inner_text()
+
+
+def test_what_is_pasted_while_papers_are_added_stays_for_the_next_time(visit, empty_url):
+    page = library(visit(empty_url))
+    page.fill("#pasted textarea", '{"title": "Glowworm: Night Lights", "abstract": "Glowworm lights the night."}')
+    page.check("#newer input")
+    held = Held(page, JOIN)
+    page.click("#add")
+    page.fill("#pasted textarea", "the next ones")
+    held.let_go()
+    page.wait_for_function("!document.querySelector('#newer input').checked")
+    assert "added\n1" in page.locator("#report").inner_text()
+    assert page.input_value("#pasted textarea") == "the next ones"
 
 
 def test_two_files_saved_quickly_are_both_saved(visit, starter_url):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -101,6 +102,19 @@ def test_the_supporting_sentence_is_marked_inside_the_whole_abstract():
         '<p class="abstract">First we look. <mark data-for="0">Ember cuts the time by 41%.</mark> Last we stop.</p>'
         in html
     )
+
+
+def test_an_answer_in_markdown_is_drawn_as_paragraphs_lists_and_headings():
+    said = ("**Ember** is [1].", "It *has* `x<y` [1].", "One <b> [1].", "Two [1].", "Last, A* and B* [1].")
+    text = f"## In short\n{said[0]} {said[1]}\n\n- {said[2]}\n- {said[3]}\n7. {said[4]}"
+    sentences = (Sentence("In short", (), False), *(Sentence(item, (1,), True) for item in said))
+    html = render.turn_html(Exchange("q", Answer("q", text, sentences, (), (Source(1, paper(), 1.0),))), 0)
+    body = re.sub(r"<(?:button|span)[^>]*>|</(?:button|span)>|.The abstracts do not.*?\)", "", html)
+    assert (
+        "<h3>In short </h3><p><b>Ember</b> is1. It <em>has</em> <code>x&lt;y</code>1.</p>"
+        '<ul><li>One &lt;b&gt;1.</li><li>Two1.</li></ul><ol start="7"><li>Last, A* and B*1.</li></ol></div>'
+    ) in body
+    assert [a["data-sentence"] for _, a in tags(html) if a.get("class") == "cite"] == ["1", "2", "3", "4", "5"]
 
 
 def test_an_unsupported_sentence_says_so():

@@ -131,13 +131,21 @@ class Handlers:
     def add_papers(
         self, chosen: list[str] | None, text: str, where: str, newer: bool, filters: Filters, request: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
-        """Add papers, with progress; then the boxes are empty, unless something stood in the way."""
-        told = ""
-        for told in self.shelf.add(Given(chosen or (), text, where, newer), session=_session(request)):
-            yield told, *[gr.skip()] * 8
-        emptied = (None, "", "", False) if 'class="report"' in told else (gr.skip(),) * 4
+        """Add papers, with progress; last, what was taken of the boxes: nothing, where something stood in the way."""
+        told, given = "", Given(chosen or (), text, where, newer)
+        for told in self.shelf.add(given, session=_session(request)):
+            yield told, *[gr.skip()] * 5
         changed = (self.summary(), self.chat.menu(filters), self.shelf.table("", "added", 0))
-        yield gr.skip(), *changed, self.first_page(), *emptied
+        yield gr.skip(), *changed, self.first_page(), given if 'class="report"' in told else None
+
+    def emptied(
+        self, chosen: list[str] | None, text: str, where: str, newer: bool, taken: Given | None
+    ) -> tuple[Any, ...]:
+        """The boxes without what was taken of them; what was put in meanwhile stays for the next time."""
+        if taken is None:
+            return (gr.skip(),) * 4
+        boxes = zip(Given(chosen or (), text, where, newer), taken, (None, "", "", False), strict=True)
+        return tuple(empty if now == then else gr.skip() for now, then, empty in boxes)
 
     def report(self, request: gr.Request) -> dict[str, str]:
         """The last report as a file for the browser to save."""

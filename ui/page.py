@@ -125,7 +125,7 @@ def build(handlers: Handlers) -> gr.Blocks:
                         )  # fmt: skip
                         at.go = gr.Button("Ask", elem_id="go", variant="primary", scale=0, min_width=72)
             gr.HTML(render.side_html(), elem_id="side")
-        at.order = gr.State("added")
+        at.order, at.taken = gr.State("added"), gr.State(None)
         at.similar = gr.HTML("", elem_id="similar", visible="hidden")
         at.saved = gr.JSON({}, elem_id="saved", visible="hidden")
         with gr.Row(elem_id="library-view"):
@@ -216,5 +216,7 @@ def _wire_library(at: SimpleNamespace, on: Handlers) -> None:
     at.bridge.remove(on.remove, [at.words], [at.detail, at.summary, at.table], **_EACH)
     given = [at.files, at.pasted, at.path, at.newer]
     changed = [at.report, at.summary, at.menu, at.table, at.welcome]
-    at.add.click(on.add_papers, [*given, at.filters], [*changed, *given], **_PRIVATE)
+    at.add.click(on.add_papers, [*given, at.filters], [*changed, at.taken], **_PRIVATE).then(
+        on.emptied, [*given, at.taken], given, **_PRIVATE
+    )
     at.bridge.report(on.report, None, at.saved, **_PRIVATE).then(None, at.saved, None, js=_SAVE)

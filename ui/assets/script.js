@@ -4,6 +4,7 @@
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const send = (name, data = {}) => window.citewiseSend?.(name, data);
   const box = () => $("#question textarea");
+  const narrow = matchMedia("(max-width: 56.3em)");  // as in the style sheet, where a larger letter counts as a narrower screen
 
   // Gradio sends each event by a request of its own; two that follow each other quickly must not overtake one another.
   const fetched = window.fetch;
@@ -98,30 +99,44 @@
   function setTheme(dark) { document.body.classList.toggle("dark", dark); document.documentElement.style.colorScheme = dark ? "dark" : "light"; }
 
   async function copy(article, button) {
-    const clone = $(".answer, .abstained", article).cloneNode(true);
-    all(".cite", clone).forEach((cite) => cite.replaceWith(` [${cite.textContent}]`));
-    all(".unseen", clone).forEach((node) => node.remove());
+    const { text: said } = $(".answer, .abstained", article).dataset;
     const sources = all(".evidence .source", article).map((card) => `[${card.dataset.source}] ${$("summary b", card).textContent}`);
-    const text = [clone.textContent.trim(), "", ...sources].join("\n");
+    const text = [said, "", ...sources].join("\n");
     try { await navigator.clipboard.writeText(text); } catch {
       const area = Object.assign(document.createElement("textarea"), { value: text });
       document.body.append(area); area.select(); document.execCommand("copy"); area.remove();
     }
     button.textContent = "Copied"; setTimeout(() => { button.textContent = "Copy"; }, 1500);
   }
+  // What is being written in a turn, a remark or its question in other words, stays when the next answer is drawn:
+  // Gradio lays the new HTML over the old and so hides such a box again, but what was typed is still in it.
+  const writing = new Map();  // an open box: the turn that it belongs to
+  const whose = (area) => {
+    const turn = area.closest(".turn");
+    return [turn.parentElement.dataset.conversation, turn.dataset.turn, $(".question", turn).dataset.text].join();
+  };
+  const unfold = (area, open) => area.matches(".remark") ? area.hidden = !open : area.classList.toggle("edited", open);
+  function write(area, open) {
+    unfold(area, open);
+    if (open) writing.set(area, whose(area)); else writing.delete(area);
+  }
+  function goOnWriting() {
+    for (const [area, turn] of writing) {
+      if (area.isConnected && whose(area) === turn) unfold(area, true); else writing.delete(area);
+    }
+  }
   function edit(article) {
-    const heading = $(".question", article), area = document.createElement("textarea");
-    area.value = heading.dataset.text; area.className = "edited"; area.setAttribute("aria-label", "Edit the question");
-    heading.after(area); heading.hidden = true; area.focus();
-    area.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") { area.remove(); heading.hidden = false; event.stopPropagation(); }
-      if (event.key === "Enter" && !event.shiftKey && area.value.trim()) {
-        event.preventDefault();
-        if (busy()) return;
-        area.remove(); heading.hidden = false;
-        ask({ text: area.value, turn: article.dataset.turn });
-      }
-    });
+    const area = $(".rewrite textarea", article);
+    area.value = area.defaultValue;
+    write(area, true);
+    area.focus();
+  }
+  const giveUp = (area) => { write(area, false); $('[data-do="edit"]', area.closest(".turn")).focus(); };
+  function askAgain(area) {
+    if (busy() || !area.value.trim()) return;
+    write(area, false);
+    box()?.focus();
+    ask({ text: area.value, turn: area.closest(".turn").dataset.turn });
   }
   window.citewiseSay = say;
   window.citewiseSave = (file) => {
@@ -170,7 +185,7 @@
     const room = $(part);
     room.hidden = false;
     send(name, data);
-    if (innerWidth <= 900) room.scrollIntoView({ block: "start" }); else room.parentElement.scrollTo({ top: 0 });
+    if (narrow.matches) room.scrollIntoView({ block: "start" }); else room.parentElement.scrollTo({ top: 0 });
   }
 
   const ordering = { order: "added" };
@@ -179,6 +194,7 @@
     retry: ask,
     unhear: (data) => { stale = true; ask(data); },
     edit: (_, button) => edit(button.closest(".turn")),
+    "give-up": (_, button) => giveUp($("textarea", button.form)),
     copy: (_, button) => copy(button.closest(".turn"), button),
     sources: (_, button) => { show(button, "1"); },
     export: (data, button) => { send("export", data); const menu = button.closest("details"); if (menu) menu.open = false; },
@@ -187,7 +203,7 @@
       all('[data-do="rate"]', button.parentElement).forEach((other) => other.setAttribute("aria-pressed", String(on && other === button)));
       send("rate", { ...data, rating: on ? data.rating : "0", remark: "" });
       const form = $(".remark", button.closest(".turn"));
-      form.hidden = !on; form.remark.value = "";
+      write(form, on); form.remark.value = "";
       if (on) form.remark.focus();
     },
     only: (data) => { send("filter", data); view("ask"); box()?.focus(); },
@@ -240,7 +256,7 @@
   document.addEventListener("mouseover", (event) => {
     const cite = event.target.closest?.(".cite");
     clearTimeout(hovering);
-    if (cite && innerWidth > 900) hovering = setTimeout(() => show(cite, cite.dataset.source, cite.dataset.sentence, { open: false }), 120);
+    if (cite && !narrow.matches) hovering = setTimeout(() => show(cite, cite.dataset.source, cite.dataset.sentence, { open: false }), 120);
   });
 
   const chosen = (form) => {
@@ -264,22 +280,26 @@
     if (form) send("filter", chosen(form));
   });
   document.addEventListener("submit", (event) => {
-    const form = event.target.closest(".filter-form, .remark");
+    const form = event.target.closest(".filter-form, .remark, .rewrite");
     if (!form) return;
     event.preventDefault();
+    if (form.matches(".rewrite")) askAgain($("textarea", form));
     if (!form.matches(".remark")) return;
     const vote = $('[data-do="rate"][aria-pressed="true"]', form.closest(".turn"));
     if (vote) send("rate", { turn: form.dataset.turn, rating: vote.dataset.rating, remark: form.remark.value });
-    form.hidden = true; vote?.focus();
+    write(form, false); vote?.focus();
   });
 
   document.addEventListener("keydown", (event) => {
     const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName ?? "");
-    if (event.key === "Escape") {
+    const edited = event.target.closest?.(".edited");
+    if (edited && event.key === "Escape") giveUp(edited);
+    else if (edited && event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); askAgain(edited); }
+    else if (event.key === "Escape") {
       if (busy()) stop();
       closeSide(); drawer(false);
       all("details.menu[open]").forEach((menu) => { menu.open = false; });
-    } else if (event.key === "Enter" && !event.shiftKey && document.activeElement === box()) {
+    } else if (event.key === "Enter" && !event.shiftKey && !event.isComposing && document.activeElement === box()) {
       if (busy()) { event.preventDefault(); event.stopPropagation(); } else if (box().value.trim()) running(true);
     }
     else if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) { event.preventDefault(); view("ask"); box()?.focus(); }
@@ -292,7 +312,8 @@
     const list = $("#finished .turns"), id = list?.dataset.conversation ?? "", url = new URL(location);
     id ? url.searchParams.set("c", id) : url.searchParams.delete("c");
     if ((list || $("#welcome .welcome")) && url.href !== location.href) history.replaceState(null, "", url);
-    if (last === newest) return;  // something inside a turn, as a question that is edited
+    goOnWriting();
+    if (last === newest) return;  // something inside a turn
     newest = last;
     if (live && halted) send("halt");
     running(Boolean(live));

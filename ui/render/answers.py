@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
+from html import escape
 
-from rag import Answer, Filters, Hit, Sentence
+from rag import Answer, Filters, Hit
 from rag.spending import dollars
 from ui.exchange import Exchange, spent
 from ui.render.filters import heard_html
 from ui.render.frame import exports_html
+from ui.render.prose import answer_html, draft_html
 from ui.render.sources import evidence_html, reading_html
 from ui.render.text import attribute, counted, plain
 
-_ENDING = re.compile(r"[.,;:!?]+")
-_MARKER = re.compile(r"\s*\[(\d+)\]")
-_UNSUPPORTED = "The abstracts do not support this sentence."
+_UNANSWERED = "The abstracts do not answer this."
 
 
 def conversation_html(exchanges: Sequence[Exchange], conversation: str | None) -> str:
@@ -37,14 +36,14 @@ def turn_html(exchange: Exchange, number: int, titles: Mapping[str, str] | None 
     elif exchange.problem is not None:
         below = f'<p class="problem" role="alert">{plain(exchange.problem)}</p>'
     else:
-        below = f'<div class="answer draft">{plain(exchange.partial)}</div><p class="made">Stopped.</p>'
+        below = f'<div class="answer draft">{draft_html(exchange.partial)}</div><p class="made">Stopped.</p>'
     return f'<article class="turn" data-turn="{number}">{_question(exchange.question, number)}{below}</article>'
 
 
 def live_html(question: str, number: int, *, draft: str = "", hits: Sequence[Hit] | None = None) -> str:
     """The exchange that is under way; nothing in the draft is live yet."""
     state = "Searching the abstracts" if hits is None else f"Reading {counted(len(hits), 'abstract')}"
-    written = f'<div class="answer draft">{plain(draft)}</div>' if draft else f'<p class="waiting">{state}</p>'
+    written = f'<div class="answer draft">{draft_html(draft)}</div>' if draft else f'<p class="waiting">{state}</p>'
     found = f'<div class="evidence" hidden>{reading_html(hits)}</div>' if hits else ""
     return (
         f'<article class="turn live" data-turn="{number}" aria-busy="true">'
@@ -92,10 +91,15 @@ def problem_html(message: str) -> str:
 
 
 def _question(question: str, number: int) -> str:
+    """The question, and a form (out of sight until it is wanted) to ask it in other words."""
     return (
         f'<header><h2 class="question" data-text="{attribute(question)}">{plain(question)}</h2><span class="tools">'
         '<button type="button" data-do="edit" title="Edit this question and ask again">Edit</button>'
-        f'<button type="button" data-do="retry" data-turn="{number}" title="Ask again">Retry</button></span></header>'
+        f'<button type="button" data-do="retry" data-turn="{number}" title="Ask again">Retry</button></span>'
+        f'<form class="rewrite" data-turn="{number}">'
+        f'<textarea aria-label="Edit the question">\n{escape(question)}</textarea><span class="tools">'
+        '<button type="submit">Ask again</button><button type="button" data-do="give-up">Cancel</button></span></form>'
+        "</header>"
     )
 
 
@@ -103,7 +107,8 @@ def _answer(answer: Answer, exchange: Exchange, number: int, known: Mapping[str,
     searched = ""
     if answer.searched and answer.searched.strip() != answer.question.strip():
         searched = f'<p class="searched">Searched for <q>{plain(answer.searched)}</q></p>'
-    body = _abstention(answer) if answer.abstained else f'<div class="answer">{_body(answer)}</div>'
+    written = f'<div class="answer" data-text="{escape(answer.text)}">{answer_html(answer)}</div>'
+    body = _abstention(answer) if answer.abstained else written
     notes = "".join(f'<p class="note">{plain(note)}</p>' for note in answer.notes)
     titles = {**known, **{source.paper.id: source.paper.title for source in answer.sources}}
     heard = heard_html(_heard(answer.filters, exchange.given), number, titles)
@@ -119,52 +124,6 @@ def _heard(used: Filters, given: Filters) -> Filters:
     return Filters(**{name: getattr(used, name) for name in names if getattr(used, name) != getattr(given, name)})
 
 
-def _body(answer: Answer) -> str:
-    if not answer.sentences:
-        return _with_markers(answer.text, answer, None)
-    pieces: list[str] = []
-    position = 0
-    for number, sentence in enumerate(answer.sentences):
-        start = answer.text.find(sentence.text, position)
-        gap = answer.text[position:start] if start >= 0 else " "
-        pieces.append(plain(gap) if number else "")
-        pieces.append('<span class="line"></span>' if number and "\n" in gap else "")
-        pieces.append(_sentence(sentence, answer, number))
-        position = start + len(sentence.text) if start >= 0 else position
-    return "".join(pieces)
-
-
-def _sentence(sentence: Sentence, answer: Answer, number: int) -> str:
-    text = _with_markers(sentence.text, answer, number)
-    if sentence.supported:
-        return f'<span class="sentence" data-sentence="{number}">{text}</span>'
-    return (
-        f'<span class="sentence unsupported" data-sentence="{number}" title="{_UNSUPPORTED}">{text}'
-        f'<span class="unseen"> ({_UNSUPPORTED})</span></span>'
-    )
-
-
-def _with_markers(text: str, answer: Answer, number: int | None) -> str:
-    titles = {source.marker: source.paper.title for source in answer.sources}
-    pieces: list[str] = []
-    position = 0
-    for match in _MARKER.finditer(text):
-        marker = int(match[1])
-        if marker not in titles:
-            continue
-        pieces.append(plain(text[position : match.start()]))
-        place = "" if number is None else f' data-sentence="{number}"'
-        # The mark that ends the sentence stays beside its marker: alone on the next line it looks lost.
-        ending = _ENDING.match(text, match.end())
-        pieces.append(
-            f'<span class="kept"><button type="button" class="cite" data-source="{marker}"{place}'
-            f' aria-label="Source {marker}: {attribute(titles[marker])}">{marker}</button>'
-            f"{plain(ending[0]) if ending else ''}</span>"
-        )
-        position = ending.end() if ending else match.end()
-    return "".join([*pieces, plain(text[position:])])
-
-
 def _abstention(answer: Answer) -> str:
     nearest = "".join(
         f'<li><button type="button" class="near" data-source="{source.marker}">'
@@ -172,10 +131,11 @@ def _abstention(answer: Answer) -> str:
         for source in answer.sources
     )
     reason = (answer.abstained or "").rstrip(".")
+    told = f"{reason[:1].upper()}{reason[1:]}."
     listed = f"<p>The nearest papers:</p><ol>{nearest}</ol>" if nearest else ""
     return (
-        '<div class="abstained"><p><b>The abstracts do not answer this.</b> '
-        f"{plain(reason[:1].upper() + reason[1:])}.</p>{listed}</div>"
+        f'<div class="abstained" data-text="{escape(f"{_UNANSWERED} {told}")}"><p><b>{_UNANSWERED}</b> '
+        f"{plain(told)}</p>{listed}</div>"
     )
 
 
