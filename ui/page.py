@@ -130,13 +130,14 @@ def build(handlers: Handlers) -> gr.Blocks:
         at.saved = gr.JSON({}, elem_id="saved", visible="hidden")
         with gr.Row(elem_id="library-view"):
             with gr.Column(elem_id="papers", scale=3):
+                gr.HTML(render.to_add_html(), elem_id="to-add")
                 at.words = gr.Textbox(
                     elem_id="words", label="Search titles", placeholder="Search titles…", container=False
                 )
                 at.table = gr.HTML(elem_id="table")
             with gr.Column(elem_id="shelf", scale=2, min_width=320):
                 at.detail = gr.HTML("", elem_id="detail")
-                gr.HTML("<h2>Add papers</h2>")
+                gr.HTML('<h2 id="adding">Add papers</h2>')
                 at.files = gr.File(
                     label="Files",
                     file_count="multiple",

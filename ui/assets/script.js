@@ -184,6 +184,8 @@
     opener = button;
     const room = $(part);
     room.hidden = false;
+    all('#table [aria-current]').forEach((other) => other.removeAttribute("aria-current"));
+    if (button?.closest("#table")) button.setAttribute("aria-current", "true");
     send(name, data);
     if (narrow.matches) room.scrollIntoView({ block: "start" }); else room.parentElement.scrollTo({ top: 0 });
   }
@@ -224,6 +226,7 @@
     remove: (data) => { if (confirm(`Remove “${data.title}” from the library?`)) send("remove", data); },
     sort: (data) => { ordering.order = ordering.order === data.order ? "added" : data.order; send("browse", { ...ordering, offset: "0" }); },
     page: (data) => send("browse", { ...ordering, ...data }),
+    "to-add": () => $("#adding").scrollIntoView({ block: "start" }),
     report: () => send("report"),
     "cancel-ingest": (_, button) => { button.disabled = true; button.textContent = "Cancelling…"; send("cancel"); },
   };
@@ -334,6 +337,8 @@
     const theme = localStorage.getItem("citewise-theme");
     if (theme) setTheme(theme === "dark");
     view(document.body.dataset.view ?? "ask");  // on a slow machine somebody may have chosen one by now
+    const top = $("#top");  // higher where its words need a second line
+    new ResizeObserver(() => document.body.style.setProperty("--top", `${top.offsetHeight}px`)).observe(top);
     const drawn = new MutationObserver(follows);
     parts.slice(0, 3).forEach((part) => drawn.observe(part, { childList: true, subtree: true }));
     new MutationObserver(() => {

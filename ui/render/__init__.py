@@ -3,7 +3,7 @@
 from ui.render.answers import broken_html, conversation_html, live_html, problem_html, turn_html, welcome_html
 from ui.render.filters import chips_html, heard_html, menu_html
 from ui.render.frame import side_html, top_html
-from ui.render.library import conversations_html, progress_html, report_html, summary_html, table_html
+from ui.render.library import conversations_html, progress_html, report_html, summary_html, table_html, to_add_html
 from ui.render.map import figure_json, map_notice_html, topics_html
 from ui.render.sign_in import sign_in_html
 from ui.render.sources import evidence_html, paper_html, reading_html, similar_html
@@ -31,6 +31,7 @@ __all__ = [
     "similar_html",
     "summary_html",
     "table_html",
+    "to_add_html",
     "top_html",
     "topics_html",
     "turn_html",

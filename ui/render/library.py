@@ -22,10 +22,15 @@ def summary_html(papers: int, years: tuple[int, int] | None, folder: str) -> str
     return f'<p class="library" title="{attribute(folder)}">{counted(papers, "paper")}{span}</p>'
 
 
+def to_add_html() -> str:
+    """The way from the top of the library to the form below it, for narrow screens."""
+    return '<p class="actions"><button type="button" data-do="to-add">Add papers</button></p>'
+
+
 def table_html(papers: Sequence[Paper], *, total: int, offset: int, order: str, searching: bool = False) -> str:
     """One page of the papers; `total` is how many there are in all pages, `searching`: of those with some words."""
     if not papers:
-        told = "No paper has these words in its title." if searching else "No papers yet: add some here."
+        told = "No paper has these words in its title." if searching else "No papers yet. The form adds some."
         return f'<p class="quiet">{told}</p>' if total == 0 else ""
     rows = "".join(_row(paper) for paper in papers)
     head = "".join(

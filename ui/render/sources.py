@@ -83,7 +83,10 @@ def _card(source: Source, own: Sequence[Citation], best: float) -> str:
 
 
 def _relevance(score: float, best: float) -> str:
-    share = round(100 * min(1.0, max(0.04, score / best))) if best > 0 else 4
+    """How near a paper is beside the nearest one; nothing where none was searched for, as in a list by date."""
+    if best <= 0:
+        return ""
+    share = round(100 * min(1.0, max(0.04, score / best)))
     words = f"Relevance: {share}% of the nearest paper’s"
     return (
         f'<span class="relevance" role="img" aria-label="{words}" title="{words}"><i style="width:{share}%"></i></span>'
