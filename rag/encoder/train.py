@@ -74,7 +74,7 @@ def run(plan: TrainingPlan) -> None:
     teacher = Teacher(fast=True)
     vocabulary = grow(found.papers, teacher.tokenizer)
     tables, weights = initial_tables(vocabulary, teacher)
-    titles = _title_vectors(plan, found, teacher)
+    titles = title_vectors(plan, found, teacher)
     options = LoopOptions(minutes=plan.minutes, batch=plan.batch, seed=plan.seed)
     checkpoint = _kept(plan, found, "checkpoint", ".pt")
     logarithms = torch.from_numpy(np.log(weights))
@@ -98,7 +98,7 @@ def _kept(plan: TrainingPlan, found: Split, name: str, suffix: str) -> Path:
     return plan.work / f"{name}-{key[:16]}{suffix}"
 
 
-def _title_vectors(plan: TrainingPlan, found: Split, teacher: Any) -> NDArray[np.float32]:
+def title_vectors(plan: TrainingPlan, found: Split, teacher: Any) -> NDArray[np.float32]:
     """The teacher's vectors of all titles, kept in the work folder."""
     path = _kept(plan, found, "titles", ".npy")
     if not path.exists():

@@ -37,6 +37,8 @@ class LoopOptions:
     """Weight of matching passages with the teacher's own vectors of the titles."""
     align: float = 0.7
     """Weight of keeping the vector of each title near the teacher's vector of the same title."""
+    prefixes: tuple[int, ...] = ()
+    """Lengths to which vectors may be cut that are taught like the whole (Matryoshka, Kusupati et al. 2022)."""
     seed: int = 0
 
 
@@ -133,6 +135,8 @@ class Loop:
         questions, passages = normalize(asked, dim=1), normalize(found, dim=1)
         loss = self._symmetric(questions, passages)
         contrast = loss.item()
+        for length in options.prefixes:
+            loss = loss + self._symmetric(normalize(asked[:, :length], dim=1), normalize(found[:, :length], dim=1))
         if options.soft_titles:
             scores = options.scale * questions @ passages.T
             soft = (options.scale * teacher @ teacher.T).softmax(1)

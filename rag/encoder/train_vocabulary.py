@@ -52,16 +52,16 @@ class Vocabulary:
         return len(self.words) + len(self.pair_keys)
 
 
-def grow(papers: Sequence[TrainingPaper], teacher: Tokenizer) -> Vocabulary:
-    """Add the papers' frequent words to the teacher's ASCII word pieces, then find telling pairs of tokens."""
+def grow(papers: Sequence[TrainingPaper], teacher: Tokenizer, *, words: bool = True) -> Vocabulary:
+    """Add the papers' frequent words, if wanted, to the teacher's ASCII word pieces; find telling pairs of tokens."""
     by_id = sorted(teacher.get_vocab().items(), key=lambda item: item[1])
     pieces = [word for word, _ in by_id if word == "[UNK]" or (word.isascii() and not re.match(r"\[\w", word))]
-    words = pieces + _frequent_words(papers, set(pieces))
-    tokenizer = _tokenizer(words)
-    kept = np.array([bool(re.search("[a-z0-9]", word)) for word in words])
+    tokens = pieces + (_frequent_words(papers, set(pieces)) if words else [])
+    tokenizer = _tokenizer(tokens)
+    kept = np.array([bool(re.search("[a-z0-9]", token)) for token in tokens])
     documents = list(_documents(papers, tokenizer, kept))
-    frequencies = np.bincount(np.concatenate(documents), minlength=len(words)).astype(np.int64)
-    return Vocabulary(words, tokenizer, frequencies, kept, _telling_pairs(documents, frequencies, words))
+    frequencies = np.bincount(np.concatenate(documents), minlength=len(tokens)).astype(np.int64)
+    return Vocabulary(tokens, tokenizer, frequencies, kept, _telling_pairs(documents, frequencies, tokens))
 
 
 def initial_tables(vocabulary: Vocabulary, teacher: Teacher) -> tuple[StaticTables, Floats]:
