@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from rag.errors import LibraryLocked, ModelError, UsageError
+from rag.errors import LibraryError, LibraryLocked, ModelError, UsageError
 from rag.interfaces import DenseIndex, Encoder
 from rag.settings import CatalogSettings, EmbeddingSettings, Settings
 
@@ -64,17 +64,30 @@ class Readers:
 
 
 def build_encoder(settings: EmbeddingSettings) -> Encoder:
-    """The encoder that the settings name; the built-in one is loaded once a process."""
-    from rag.embeddings import load_encoder
+    """The encoder that the settings name; the built-in ones are loaded once a process."""
+    from rag.embeddings import DEEP, load_encoder
 
-    return _builtin(settings.dimensions) if settings.kind == "builtin" else load_encoder(settings)
+    if settings.kind.startswith("builtin"):
+        return _builtin(settings.dimensions, deep=settings.kind == DEEP)
+    return load_encoder(settings)
+
+
+def decided(settings: EmbeddingSettings, manifest: Manifest | Description | None) -> EmbeddingSettings:
+    """The settings with `builtin` replaced by what it stands for: that of the two which the library was made with, the
+    fast one for a new library."""
+    from rag.embeddings import DEEP
+
+    if settings.kind != "builtin":
+        return settings
+    deep = manifest is not None and manifest.encoder == DEEP
+    return settings.model_copy(update={"kind": DEEP if deep else "builtin-fast"})
 
 
 def reading_encoder(settings: EmbeddingSettings, manifest: Manifest) -> Encoder:
     """The encoder for the questions to a library; one on a server is not asked for the dimension that is known."""
     from rag.llama_encoder import LlamaEncoder
 
-    encoder = build_encoder(settings)
+    encoder = build_encoder(decided(settings, manifest))
     if isinstance(encoder, LlamaEncoder):
         encoder.assume(manifest.encoder, manifest.dimension)
     return encoder
@@ -89,7 +102,7 @@ def writing_encoder(
     from rag.embedding_cache import FILE, RememberingEncoder, VectorCache
     from rag.llama_encoder import LlamaEncoder
 
-    encoder = build_encoder(settings.embedding)
+    encoder = build_encoder(decided(settings.embedding, manifest))
     if not isinstance(encoder, LlamaEncoder):
         return encoder
     if manifest:
@@ -187,11 +200,11 @@ def _no_papers(folder: Path) -> UsageError:
     return UsageError(f"the library at {folder} has no papers yet; add some with: citewise ingest PATH")
 
 
-@lru_cache(maxsize=2)
-def _builtin(dimensions: int | None) -> StaticTextEncoder:
+@lru_cache(maxsize=4)
+def _builtin(dimensions: int | None = None, *, deep: bool = False) -> StaticTextEncoder:
     from rag.embeddings import builtin_encoder
 
-    return builtin_encoder(dimensions)
+    return builtin_encoder(dimensions, deep=deep)
 
 
 def _made_elsewhere(encoder: Encoder) -> bool:
@@ -205,7 +218,7 @@ def _reader(encoder: Encoder) -> Encoder:
     calibrated, also where a server makes the vectors that are searched."""
     from rag.embeddings import StaticTextEncoder
 
-    return encoder.words if isinstance(encoder, StaticTextEncoder) else _builtin(None).words
+    return encoder.words if isinstance(encoder, StaticTextEncoder) else _builtin().words
 
 
 def _retriever(
@@ -260,6 +273,7 @@ def _pipeline(
     from rag.answerers.extractive import ExtractiveAnswerer
     from rag.answerers.metadata import MetadataAnswerer
     from rag.conversation import by_rules
+    from rag.embeddings import StaticTextEncoder
     from rag.gate import Gate
     from rag.pipeline import Answerers, Pipeline
 
@@ -272,7 +286,8 @@ def _pipeline(
         catalog=CatalogAnswerer(catalog),
     )
     reader = _reader(encoder)
-    own = _builtin(None) if _made_elsewhere(encoder) else None
+    # The gate was calibrated with the fast encoder's vectors of passages.
+    own = None if isinstance(encoder, StaticTextEncoder) and not encoder.deep else _builtin()
     return Pipeline(
         retriever,
         Gate(reader, lexical, settings=settings.gate, own=own) if settings.gate.enabled else None,
@@ -393,19 +408,29 @@ def rebuild_indexes(
 ) -> int:
     """Make both indexes of a library anew; see `maintenance.rebuild`, and `writing_encoder` for `tell`."""
     from rag.maintenance import rebuild
+    from rag.stores import manifest as manifests
+    from rag.stores import shared
 
     if settings.catalog.kind == "postgres":
         with closing(open_catalog(folder, settings.catalog)) as catalog:
-            encoder = writing_encoder(folder, settings, tell=tell)
+            encoder = writing_encoder(folder, _kept_to(settings, shared.read(catalog.database)), tell=tell)
             return _replica(folder, settings, catalog, encoder, dense=_kept(settings)).rebuild(progress)
+    manifest: Manifest | None = None
+    with suppress(LibraryError):  # a damaged one is what a rebuild is there to mend
+        manifest = manifests.read(folder)
     return rebuild(
         folder,
-        encoder=writing_encoder(folder, settings, tell=tell),
+        encoder=writing_encoder(folder, _kept_to(settings, manifest), tell=tell),
         chunking=settings.chunking,
         open_indexes=_opener(folder, settings),
         progress=progress,
         dense=_kept(settings),
     )
+
+
+def _kept_to(settings: Settings, manifest: Manifest | None) -> Settings:
+    """Settings whose `builtin` stands for that of the two which the library has."""
+    return settings.model_copy(update={"embedding": decided(settings.embedding, manifest)})
 
 
 def export_library(

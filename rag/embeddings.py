@@ -25,9 +25,15 @@ if TYPE_CHECKING:
     from rag.encoder.principal import Shortening
     from rag.interfaces import Encoder, Side, Vectors
 
-__all__ = ["LlamaEncoder", "StaticTextEncoder", "as_llama_embedding", "builtin_encoder", "load_encoder"]
+__all__ = ["DEEP", "LlamaEncoder", "StaticTextEncoder", "as_llama_embedding", "builtin_encoder", "load_encoder"]
+
+DEEP = "builtin-deep"
+"""The name of the built-in encoder that reads passages with its transformer too; the fast one is called "builtin"."""
 
 OPENAI_URL = "https://api.openai.com/v1"
+PASSAGE_TOKENS = 64
+"""Tokens of a passage that the deep encoder's transformer reads: its title and what the abstract is about. More of them
+cost more and find less (rag/encoder/MODEL_CARD.md)."""
 _LONGEST_TEXT = 8191  # tokens that OpenAI's embedding models take
 _OPENAI_DIMENSIONS = {
     "text-embedding-3-small": 1536,
@@ -43,8 +49,8 @@ def load_encoder(settings: EmbeddingSettings) -> Encoder:
     used, ModelRejected (key, model name, input) or ModelUnavailable (refused, timed out, overloaded).
     """
     match settings.kind:
-        case "builtin":
-            return builtin_encoder(settings.dimensions)
+        case "builtin" | "builtin-fast" | "builtin-deep":
+            return builtin_encoder(settings.dimensions, deep=settings.kind == DEEP)
         case "path":
             return _from_folder(settings)
         case "openai" | "openai-like":
@@ -56,47 +62,74 @@ def load_encoder(settings: EmbeddingSettings) -> Encoder:
 class StaticTextEncoder:
     """The built-in kind of encoder as an `Encoder`; `words` are its token vectors alone, an `Encoder` too.
 
-    Where its folder has a transformer, that one's vector is added to a question's; passages stay as they are, and so
-    does the fingerprint, which says what stored vectors depend on. With `dimensions`, vectors are shortened to so many
-    numbers, with what was fitted in the folder; those of `words` are not. Safe for many threads.
+    Where its folder has a transformer, that one's vector is added to a question's. A passage has it too where the
+    encoder is `deep`, from its beginning alone (`PASSAGE_TOKENS`); else passages stay as they are, and so does the
+    fingerprint, which says what stored vectors depend on. With `dimensions`, vectors are shortened to so many numbers,
+    with what was fitted in the folder; those of `words` are not. Safe for many threads.
 
-    Raises FileNotFoundError or ValueError where the folder cannot give so many dimensions.
+    Raises FileNotFoundError or ValueError where the folder cannot give so many dimensions, or has no transformer and is
+    to be `deep`.
     """
 
     def __init__(
-        self, encoder: StaticEncoder, name: str, folder: Path | None = None, *, dimensions: int | None = None
+        self,
+        encoder: StaticEncoder,
+        name: str,
+        folder: Path | None = None,
+        *,
+        dimensions: int | None = None,
+        deep: bool = False,
     ) -> None:
         self.words: StaticTextEncoder = StaticTextEncoder(encoder, name) if folder else self
         self._static = encoder
         self.name = name
         self._dimensions = dimensions
+        self.deep = deep
         self._shortening = _shortening(folder, dimensions) if folder and dimensions else None
         self.dimension = dimensions if self._shortening and dimensions else encoder.dimension
-        parts = [encoder.fingerprint, self._shortening.fingerprint] if self._shortening else []
-        self.fingerprint = hashlib.sha256(" ".join(parts).encode()).hexdigest() if parts else encoder.fingerprint
+        self.fingerprint = _combined(
+            encoder.fingerprint,
+            *([_transformer_fingerprint(folder)] if deep else []),
+            *([self._shortening.fingerprint] if self._shortening else []),
+        )
         self._folder = folder
         self._loading = threading.Lock()
         self._loaded: tuple[ContextEncoder | None] | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
-        return partial(StaticTextEncoder, dimensions=self._dimensions), (self._static, self.name, self._folder)
+        made = partial(StaticTextEncoder, dimensions=self._dimensions, deep=self.deep)
+        return made, (self._static, self.name, self._folder)
 
     def encode(self, texts: Sequence[str], *, side: Side = "passage") -> Vectors:
         """Unit vectors, float32 (len(texts), dimension); zero for a text without known words."""
         vectors = self._static.encode(texts, side=side)
-        context = self._context() if side == "query" else None
+        context = self._context() if side == "query" or self.deep else None
         if context is not None:
-            vectors = _added(vectors, context.encode(texts))
+            vectors = _added(vectors, context.encode(texts, longest=None if side == "query" else PASSAGE_TOKENS))
         return vectors if self._shortening is None else self._shortening.shortened(vectors)
 
     def _context(self) -> ContextEncoder | None:
-        """Read when the first question comes: an ingest has none."""
+        """Read when first needed: an ingest of the fast kind has no questions."""
         from rag.encoder.context import ContextEncoder
 
         with self._loading:
             if self._loaded is None:
                 self._loaded = (ContextEncoder.load(self._folder) if self._folder else None,)
             return self._loaded[0]
+
+
+def _combined(*parts: str) -> str:
+    """One fingerprint of several; of one alone itself."""
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest() if parts[1:] else parts[0]
+
+
+def _transformer_fingerprint(folder: Path | None) -> str:
+    from rag.encoder.context import MODEL_FILE, TOKENIZER_FILE
+    from rag.encoder.static import fingerprint
+
+    if folder is None:
+        raise ValueError("an encoder without a folder has no transformer")
+    return f"{fingerprint(folder, (MODEL_FILE, TOKENIZER_FILE))} {PASSAGE_TOKENS}"
 
 
 def _added(vectors: Vectors, more: Vectors) -> Vectors:
@@ -114,13 +147,14 @@ def _shortening(folder: Path, dimensions: int) -> Shortening:
     return Shortening.load(folder, dimensions)
 
 
-def builtin_encoder(dimensions: int | None = None) -> StaticTextEncoder:
-    """The encoder that ships with Citewise; SettingsError where its vectors have not so many `dimensions`."""
+def builtin_encoder(dimensions: int | None = None, *, deep: bool = False) -> StaticTextEncoder:
+    """The fast or the deep encoder that ships; SettingsError where its vectors have not so many `dimensions`."""
     from rag.encoder import StaticEncoder
     from rag.encoder.static import SHIPPED_WEIGHTS
 
     try:
-        return StaticTextEncoder(StaticEncoder.load(), "builtin", SHIPPED_WEIGHTS, dimensions=dimensions)
+        name = DEEP if deep else "builtin"
+        return StaticTextEncoder(StaticEncoder.load(), name, SHIPPED_WEIGHTS, dimensions=dimensions, deep=deep)
     except ValueError as error:
         raise SettingsError(f"embedding.dimensions: {' '.join(str(error).split())}") from error
 

@@ -66,7 +66,7 @@ def _key(settings: Settings) -> Check:
 
 def _embedding(settings: Settings) -> Iterator[Check]:
     embedding = settings.embedding
-    if embedding.kind in ("builtin", "path"):
+    if embedding.kind == "path" or embedding.kind.startswith("builtin"):
         return
     try:
         encoder = load_encoder(embedding)

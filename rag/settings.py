@@ -30,13 +30,15 @@ class CatalogSettings(Section):
 
 
 class EmbeddingSettings(Section):
-    """Which encoder makes the vectors. `builtin` ships with Citewise; `path` is a folder trained by
+    """Which encoder makes the vectors. Citewise ships two: `builtin-fast` reads a passage's words, `builtin-deep` also
+    its beginning in context, which takes longer and finds more in other fields than machine learning; `builtin` is the
+    one that the library was made with, the fast one for a new library. `path` is a folder trained by
     `python -m rag.encoder.train`; `openai` and `openai-like` call a server; `llamaindex` is the dotted path
     of any LlamaIndex embedding class, with `options` as its arguments. `dimensions` shortens the vectors, where the
     encoder can: less memory, a little worse (configs/deploy/SCALING.md has what it costs). What one ingest or rebuild
     may cost is `max_cost` (dollars, at `prices`)."""
 
-    kind: Literal["builtin", "path", "openai", "openai-like", "llamaindex"] = "builtin"
+    kind: Literal["builtin", "builtin-fast", "builtin-deep", "path", "openai", "openai-like", "llamaindex"] = "builtin"
     path: Path | None = None
     model: str = "text-embedding-3-small"
     base_url: str | None = None

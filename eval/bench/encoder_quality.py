@@ -2,8 +2,9 @@
 
     python eval/bench/encoder_quality.py [FOLDER ...] [--minilm] [--sets seeds,cacm,...] [--json FILE]
 
-FOLDER holds encoder weights (none: the shipped ones). Needs bm25s and PyStemmer; --minilm also needs the extra
-`train`. The sets lie in the folder named by CITEWISE_SHARED, by default ../shared.
+FOLDER holds encoder weights, whose token vectors are measured (none: those that ship, and both built-in encoders).
+Needs bm25s and PyStemmer; --minilm also needs the extra `train`. The sets lie in the folder named by CITEWISE_SHARED,
+by default ../shared.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ SHARED = Path(os.environ.get("CITEWISE_SHARED", ROOT / "shared"))
 if not SHARED.exists():
     SHARED = ROOT.parent / "shared"
 QUESTIONS = ROOT / "eval" / "cases" / "seeds_questions.jsonl"
-DENSE_WEIGHTS = (0.3, 0.5, 0.7)
+DENSE_WEIGHTS = (0.3, 0.5, 0.6, 0.7)
 CANDIDATES = 100
 RESAMPLES = 2000
 TLDR_SMALL = 5000
@@ -194,6 +195,13 @@ def static_encoder(folder: Path | None) -> Encode:
     return lambda texts, side: encoder.encode(texts, side="query" if side == "query" else "passage")
 
 
+def builtin(*, deep: bool) -> Encode:
+    from rag.embeddings import builtin_encoder
+
+    encoder = builtin_encoder(deep=deep)
+    return lambda texts, side: encoder.encode(texts, side="query" if side == "query" else "passage")
+
+
 def minilm_encoder() -> Encode:
     """MiniLM with its vectors kept in the temporary folder: they take minutes."""
     from rag.encoder.train_teacher import Teacher
@@ -236,7 +244,11 @@ def main() -> None:
     parser.add_argument("--sets", default="seeds,cacm,scifact208,tldr")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    systems = {folder.name: static_encoder(folder) for folder in arguments.folders} or {"shipped": static_encoder(None)}
+    systems = {folder.name: static_encoder(folder) for folder in arguments.folders} or {
+        "token vectors": static_encoder(None),
+        "builtin-fast": builtin(deep=False),
+        "builtin-deep": builtin(deep=True),
+    }
     if arguments.minilm:
         systems["MiniLM"] = minilm_encoder()
     rows = [row for name in arguments.sets.split(",") for row in run(load_set(name), systems)]

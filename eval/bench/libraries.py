@@ -26,9 +26,11 @@ from rag.stores.lexical import TantivyIndex  # noqa: E402
 SHARED = Path(os.environ.get("CITEWISE_SHARED", ROOT.parent / "shared"))
 
 
-def encoder_in(folder: Path | None) -> StaticTextEncoder:
-    """The encoder of a folder of weights, by default the one that ships."""
-    return StaticTextEncoder(StaticEncoder.load(folder), "builtin", folder) if folder else builtin_encoder()
+def encoder_in(folder: Path | None, *, deep: bool = False) -> StaticTextEncoder:
+    """The encoder of a folder of weights, by default the one that ships; `deep` as for `StaticTextEncoder`."""
+    if folder is None:
+        return builtin_encoder(deep=deep)
+    return StaticTextEncoder(StaticEncoder.load(folder), "builtin", folder, deep=deep)
 
 
 def read_cases(name: str) -> list[dict[str, Any]]:

@@ -19,14 +19,18 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--papers", type=int, nargs="+", default=[1000, 20_000])
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--encoder", default="builtin-fast", help="embedding.kind (default builtin-fast)")
     given = parser.parse_args()
     print("| papers | engine | command, s | ingest itself, s | papers/s |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for papers in given.papers:
             path = _cut(given.corpus, papers, Path(folder) / f"{papers}.jsonl")
-            _row(path, papers, "process", [])
+            settings = Path(folder) / "encoder.yaml"
+            settings.write_text(f"embedding: {{kind: {given.encoder}}}\n", encoding="utf-8")
+            chosen = ["--config", str(settings)]
+            _row(path, papers, "process", chosen)
             for workers in given.workers:
-                _row(path, papers, f"ray, {workers}", ["--engine", "ray", "--workers", str(workers)])
+                _row(path, papers, f"ray, {workers}", [*chosen, "--engine", "ray", "--workers", str(workers)])
 
 
 def _cut(corpus: Path, papers: int, target: Path) -> Path:

@@ -1,7 +1,7 @@
 """Retrieval quality of each stage: dense, BM25, fused, + exact names, + rerank; nDCG@10 and hit@1.
 
     python eval/bench/retrieval_quality.py [--sets questions,cases,starter,cacm,scifact208,tldr] [--weights .3,.5,.7]
-                                           [--json FILE] [--encoder FOLDER]
+                                           [--json FILE] [--encoder FOLDER] [--deep]
 
 All systems run on the same candidates in one run, with 95 % bootstrap intervals over the questions. `tldr` uses the
 whole corpus of 87,246 papers when --whole is given, else the gold papers among 8,000. The outside sets lie in the
@@ -154,9 +154,10 @@ def main() -> None:
     parser.add_argument("--weights", default="0.3,0.4,0.5,0.6,0.7")
     parser.add_argument("--whole", action="store_true", help="tldr over the whole corpus")
     parser.add_argument("--encoder", type=Path)
+    parser.add_argument("--deep", action="store_true", help="passages read by the transformer too")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    encoder = encoder_in(options.encoder)
+    encoder = encoder_in(options.encoder, deep=options.deep)
     weights = [float(weight) for weight in options.weights.split(",")]
     chosen = [load(name, whole=options.whole) for name in options.sets.split(",")]
     results = {one.name: measure(one, encoder, weights) for one in chosen}

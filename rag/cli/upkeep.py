@@ -27,13 +27,15 @@ def remove(paper_ids: tuple[str, ...], source: str | None, folder: str | None, c
 
 
 @click.command()
+@click.option("--encoder", type=click.Choice(["builtin-fast", "builtin-deep"]), help="Change to this encoder.")
 @cost_option
 @library_options
-def rebuild(max_cost: float | None, folder: str | None, configs: tuple[str, ...]) -> None:
+def rebuild(encoder: str | None, max_cost: float | None, folder: str | None, configs: tuple[str, ...]) -> None:
     """Make both indexes anew from the catalog, with the present settings."""
     from rag.cli.terminal import progress_bar
 
-    with open_with(folder, configs, **embedding_within(max_cost)) as library, progress_bar() as bar:
+    embedding = ({"kind": encoder} if encoder else {}) | embedding_within(max_cost).get("embedding", {})
+    with open_with(folder, configs, embedding=embedding) as library, progress_bar() as bar:
         papers = library.rebuild(progress=bar.show, tell=bar.say)
     click.echo(f"rebuilt the indexes of {papers} paper{'' if papers == 1 else 's'}")
 

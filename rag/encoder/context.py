@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +17,12 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
+_Group = tuple[Integers, NDArray[Any]]  # places of texts, and what there is of each
 
 MODEL_FILE, TOKENIZER_FILE = "context.safetensors", "context_tokenizer.json"
 _START, _END = "[CLS]", "[SEP]"
 _BATCH = 256
+_TOGETHER = 16  # texts in a product: what is computed of more does not stay in the processor's cache
 _HEAD = 32  # numbers a head of attention, as in the teacher
 _EPSILON = 1e-12
 
@@ -145,8 +149,9 @@ class ContextEncoder:
         vectors = np.zeros((len(texts), self._words.shape[1]), dtype=np.float32)
         for start in range(0, len(texts), _BATCH):
             found = self._tokenizer.encode_batch_fast(list(texts[start : start + _BATCH]), add_special_tokens=False)
-            for places, ids in _by_length([one.ids[:limit] for one in found], self._ends):
-                vectors[places + start] = self._forward(ids)
+            groups = _by_length([one.ids[:limit] for one in found], self._ends)
+            for places, means in _each(lambda group: (group[0], self._forward(group[1])), groups):
+                vectors[places + start] = means
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.divide(vectors, lengths, out=vectors, where=lengths > 0)
 
@@ -163,13 +168,23 @@ class ContextEncoder:
 
 
 def _by_length(ids: Sequence[Sequence[int]], ends: tuple[int, int]) -> list[tuple[Integers, Integers]]:
-    """Texts with as many tokens together: their places (N,) and ids (N, L) with both ends; empty ones left out."""
+    """Some texts with as many tokens together: their places (N,) and ids (N, L) with both ends; empty ones left out."""
     groups: dict[int, list[int]] = {}
     for place, one in enumerate(ids):
         if one:
             groups.setdefault(len(one), []).append(place)
-    chosen = groups.values()
+    chosen = [at[start : start + _TOGETHER] for at in groups.values() for start in range(0, len(at), _TOGETHER)]
     return [(np.array(at), np.array([[ends[0], *ids[place], ends[1]] for place in at])) for at in chosen]
+
+
+def _each(work: Callable[[_Group], _Group], groups: Sequence[_Group]) -> Iterator[_Group]:
+    """What the work makes of each, on all processors: numpy computes without the interpreter's lock."""
+    threads = min(os.cpu_count() or 1, len(groups))
+    if threads < 2:
+        yield from map(work, groups)
+        return
+    with ThreadPoolExecutor(threads, "citewise-encode") as pool:
+        yield from pool.map(work, groups)
 
 
 def _block(tensors: Mapping[str, NDArray[np.generic]], at: int, heads: int) -> Block:

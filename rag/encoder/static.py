@@ -116,10 +116,10 @@ class StaticEncoder:
                 vectors[place] = strength[start:end] @ tables.vectors[rows[start:end]]
 
 
-def fingerprint(folder: Path) -> str:
-    """SHA-256 (hex) over the names and contents of the weight files."""
+def fingerprint(folder: Path, names: Sequence[str] = WEIGHT_FILES) -> str:
+    """SHA-256 (hex) over the names and contents of weight files."""
     digest = hashlib.sha256()
-    for name in WEIGHT_FILES:
+    for name in names:
         digest.update(f"{name}\n".encode())
         digest.update((folder / name).read_bytes())
     return digest.hexdigest()
