@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rag import text
 from rag.answers import Filters, Turn
 from rag.connection import Stop
+from rag.question_library import without_greeting
 from rag.questions import exact_names
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ def by_rules(question: str, filters: Filters, history: Sequence[Turn], _: Stop |
     """
     if not history:
         return Condensed(question, filters)
+    question = without_greeting(question)
     question = next((whole for half, whole in _OF_RECORD if half.match(question)), question)
     turn, meant = _subject(history)
     before = turn.answer.searched or turn.question

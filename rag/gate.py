@@ -12,11 +12,10 @@ from typing import Any
 from rag import text
 from rag.answers import Hit
 from rag.errors import LibraryError
-from rag.evidence import ScoredSentence, Term, is_bare
+from rag.evidence import ScoredSentence, Term, background, is_bare
 from rag.gate_features import Closest, FeatureMaker
-from rag.gate_rules import lacks, names_unsaid
+from rag.gate_rules import lacks, names_one, names_unsaid
 from rag.interfaces import Encoder, WordStatistics
-from rag.languages import language_of
 from rag.papers import Paper
 from rag.questions import Understanding
 from rag.settings import GateSettings
@@ -30,11 +29,13 @@ Tree = Any
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether to answer. `probability` is the calibrated one that the abstracts hold the answer; `reason` says
-    in words for the user what is missing, None when answerable."""
+    in words for the user what is missing, None when answerable. `near` says whether the papers found may still have to
+    do with it."""
 
     answerable: bool
     probability: float
     reason: str | None
+    near: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +119,15 @@ class Gate:
         probability = self._model.probability(evidence.features)
         if not self._settings.enabled or self.threshold <= 0:
             return Verdict(True, probability, None)
+        if understanding.language and not names_one(question, understanding, (hit.paper for hit in hits)):
+            return Verdict(False, min(probability, self.threshold / 2), _OTHER_WORDS, near=False)
         certain = _surely_missing(hits, understanding)
         if certain is not None:
             return Verdict(False, min(probability, self.threshold / 2), certain)
         if probability >= self.threshold:
             return Verdict(True, probability, None)
-        return Verdict(False, probability, _reason(evidence.closest, understanding))
+        stranger = all(term.frequency == 0 and background(term.stem) == 0 for term in evidence.terms)
+        return Verdict(False, probability, _reason(evidence.closest, understanding), near=not stranger)
 
 
 _NO_KIND = {
@@ -133,6 +137,7 @@ _NO_KIND = {
     "name": "names none",
     "reason": "gives no reason for it",
 }
+_OTHER_WORDS = "its words are not those of the abstracts"
 _FAR = 0.6
 _OF_RECORD = frozenset("wrote write written authored posted published released year date venue upvotes".split())
 
@@ -155,8 +160,8 @@ def _reason(nearest: Closest, understanding: Understanding) -> str:
     """What is missing; every phrase states only what was checked, word by word."""
     names = {text.stem(part) for name in understanding.names for part in text.normalised_title(name).split()}
     unknown = [term for term in nearest.uncovered if term.frequency == 0]
-    if unknown and language_of(understanding.topic):
-        return "its words are not those of the abstracts"
+    if unknown and understanding.language:
+        return _OTHER_WORDS
     if unknown and all(term.word in _OF_RECORD for term in unknown):
         return "who wrote a paper, when and where stands in its record, not in its abstract; ask for that on its own"
     if unknown:

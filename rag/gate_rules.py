@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from rag import text
-from rag.evidence import wants_whoever_says
+from rag.evidence import says_all, wants_whoever_says
 from rag.kinds import asks_limits, holds, tells_limits
 from rag.papers import Paper
 from rag.questions import Understanding
@@ -46,6 +46,24 @@ def names_unsaid(understanding: Understanding, papers: Iterable[Paper]) -> tuple
         return ()
     bodies = [text.normalised_title(f"{paper.title} {paper.abstract}") for paper in papers]
     return tuple(name for name in names if not any(_says(body, text.normalised_title(name)) for body in bodies))
+
+
+def names_one(question: str, understanding: Understanding, papers: Iterable[Paper]) -> bool:
+    """Whether a question names one of the papers, or something that one of them says, in letters that are theirs.
+
+    >>> from rag.questions import understand
+    >>> paper = Paper("1", "BERT: Pre-training of Transformers", "It is deep.")
+    >>> [names_one(one, understand(one), [paper]) for one in ("Was ist BERT?", "Was ist Tiefe?")]
+    [True, False]
+    """
+    asked = f" {text.normalised_title(question)} "
+    for paper in papers:
+        titles = {text.normalised_title(part) for part in (paper.title, paper.title.partition(":")[0])}
+        if not paper.untitled and any(f" {title} " in asked for title in titles if title):
+            return True
+        if any(says_all([name], f"{paper.title} {paper.abstract}") for name in understanding.names):
+            return True
+    return False
 
 
 def lacks(question: str, paper: Paper) -> str | None:

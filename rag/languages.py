@@ -43,8 +43,18 @@ _ENGLISH = frozenset(
     "the is are was were what which who how why when where does do did of in on for to and or a an with by from it its"
     " that this these can could has have about between there any".split()
 )
-# English words that are as common in another language.
-_FALSE_FRIENDS = {"was": "German", "in": "German", "an": "German", "a": "Portuguese", "do": "Portuguese"}
+# English words that are as common in other languages.
+_FALSE_FRIENDS = {
+    "was": ("German", "Dutch"),
+    "in": ("German", "Italian", "Dutch"),
+    "an": ("German",),
+    "is": ("Dutch",),
+    "of": ("Dutch",),
+    "or": ("French",),
+    "on": ("French",),
+    "a": ("Portuguese", "Spanish", "French", "Italian"),
+    "do": ("Portuguese",),
+}
 _SCRIPTS = (
     ("Japanese", r"[\u3040-\u30ff]"),
     ("Korean", r"[\uac00-\ud7af]"),
@@ -78,6 +88,6 @@ def language_of(question: str) -> str | None:
     if not found:
         return None
     language, count = found.most_common(1)[0]
-    english = sum(_FALSE_FRIENDS.get(word) != language for word in said & _ENGLISH)
+    english = sum(language not in _FALSE_FRIENDS.get(word, ()) for word in said & _ENGLISH)
     own = any(language in _BY_WORD.get(word, ()) for word in said - _SHARED)
     return language if own and count > english else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 OPEN, CLOSE = "\ue000", "\ue001"  # private-use characters: no abstract, model or user text may hold them
@@ -96,6 +96,16 @@ def renumber(text: str, numbers: dict[int, int]) -> str:
     text = _LITERAL.sub(r"(\1)", text)
     shown = _CANONICAL.sub(lambda match: _shown(int(match.group(1)), numbers), text)
     return re.sub(r"(\[\d+\])(?:\s*\1)+", r"\1", shown)
+
+
+def moved(text: str, numbers: Mapping[int, int]) -> str:
+    """Canonical text with each marker's number replaced, still canonical; markers of other numbers are dropped."""
+
+    def shown(match: re.Match[str]) -> str:
+        number = numbers.get(int(match.group(1)))
+        return "" if number is None else f"{OPEN}{number}{CLOSE}"
+
+    return _CANONICAL.sub(shown, text)
 
 
 def without_markers(text: str) -> str:

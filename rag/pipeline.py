@@ -18,7 +18,10 @@ from rag.citations import Checked, DraftSentence, check
 from rag.connection import Stop
 from rag.conversation import Condensed, Condenser, about, by_rules
 from rag.errors import CostLimit, ModelError, UsageError
+from rag.markers import bracketed
+from rag.parts import Looked, cited, joined, passed_over, together, unanswered
 from rag.quarantine import usable
+from rag.question_parts import parts_of, sides_of
 from rag.questions import asks_of_full_text
 from rag.settings import AnswerSettings
 from rag.steps import Step, step, streamed
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from rag.gate import Verdict
     from rag.interfaces import CatalogReader, Encoder
     from rag.papers import Paper
+    from rag.question_parts import Part
     from rag.questions import Understanding
     from rag.retrieval import Retrieval
     from rag.spending import Tally
@@ -217,24 +221,46 @@ class _Run:
         self._began = time.perf_counter()
         with self._timed("condense"):
             asked = self._whole()
-        with self._timed("retrieve") as work:
-            found = self._pipeline.retriever.retrieve(
-                asked.question, k=self._pipeline.papers, filters=asked.filters, stop=self._stop
-            )
-            work.facts |= {"papers": len(found.hits)}
+        looked = self._looked(asked.question, asked.filters)
+        parts = () if self._stop.is_set else self._apart(looked, asked.filters)
         if self._stop.is_set:
             return
-        yield Retrieved(asked.question, found.hits)
+        looked = joined(looked, parts) if parts else looked
+        yield Retrieved(asked.question, tuple(_whole_hits(looked)))
+        draft = Draft(abstained=looked.reason)
+        if looked.verdict and not looked.verdict.near and draft.abstained:
+            draft = replace(draft, hits=())
+        if looked.reason is None:
+            started = time.perf_counter()
+            draft = yield from streamed(Step("write"), self._drafted(looked, parts))
+            self._timings["answer"] = time.perf_counter() - started
+        if self._stop.is_set:
+            return
+        cited_from = looked.request if draft.hits is None else replace(looked.request, hits=draft.hits)
+        draft = self._repaired(draft, cited_from)
+        if self._stop.is_set:
+            return
+        found = looked.found
+        prompts = "+".join(name for name in (asked.prompt, *found.prompts, draft.prompt_version) if name)
+        usage = summed(summed(asked.usage, found.usage), draft.usage)
+        draft = replace(draft, usage=usage, prompt_version=prompts or None)
+        answer = _whole(self._finished(draft, found, looked.verdict), looked.papers)
+        if answer.abstained:
+            self._outcome = "abstained"
+            yield Delta(answer.text)
+        yield Finished(answer)
+
+    def _looked(self, question: str, filters: Filters) -> Looked:
+        """What is found for a question, who is to answer it, and whether it can be."""
+        with self._timed("retrieve") as work:
+            found = self._pipeline.retriever.retrieve(
+                question, k=self._pipeline.papers, filters=filters, stop=self._stop
+            )
+            work.facts |= {"papers": len(found.hits)}
         papers = {hit.paper.id: hit.paper for hit in found.hits}
         found = _sound(found)
         request = Request(
-            asked.question,
-            found.hits,
-            found.sentences,
-            found.understanding,
-            self._history,
-            self._stop,
-            found.filters,
+            question, found.hits, found.sentences, found.understanding, self._history, self._stop, found.filters
         )
         chosen = self._answerer(request)
         answerers = self._pipeline.answerers
@@ -242,24 +268,50 @@ class _Run:
             verdict = None if chosen in (answerers.metadata, answerers.catalog) else self._judge(found)
             work.facts |= {"answerable": verdict.answerable, "confidence": verdict.probability} if verdict else {}
         reason = None if chosen is answerers.catalog else _missing(found, verdict)
-        draft = Draft(abstained=reason)
-        if reason is None:
-            started = time.perf_counter()
-            draft = yield from streamed(Step("write"), self._written(chosen, request))
-            self._timings["answer"] = time.perf_counter() - started
-        if self._stop.is_set:
-            return
-        draft = self._repaired(draft, request)
-        if self._stop.is_set:
-            return
-        prompts = "+".join(name for name in (asked.prompt, *found.prompts, draft.prompt_version) if name)
-        usage = summed(summed(asked.usage, found.usage), draft.usage)
-        draft = replace(draft, usage=usage, prompt_version=prompts or None)
-        answer = _whole(self._finished(draft, found, verdict), papers)
-        if answer.abstained:
-            self._outcome = "abstained"
-            yield Delta(answer.text)
-        yield Finished(answer)
+        return Looked(request, found, papers, chosen, verdict, reason)
+
+    def _apart(self, whole: Looked, filters: Filters) -> tuple[Looked, ...]:
+        """The parts of a question that is to be answered part by part: where as a whole it is not answered, or its
+        answer would pass one of them over; none where it is answered as a whole."""
+        questions, sides = parts_of(whole.request.question), sides_of(whole.request.question)
+        parts = tuple(self._part(part, filters, most=3 if questions else 2) for part in questions or sides)
+        told = [part for part in parts if part.reason is None]
+        if not told or self._stop.is_set:
+            return ()
+        if whole.reason is not None:  # one side alone is no comparison
+            return parts if questions or len(told) == len(parts) else ()
+        if any(part.of_record for part in questions):
+            return parts
+        known = self._cites(whole)
+        if sides and whole.request.understanding.names:  # papers that are named are found for the two together
+            return parts if any(passed_over(part, known.values()) for part in parts) else ()
+        own = [self._cites(part).keys() for part in told if part.part and part.part.named]
+        if sides and len(own) == len(parts):
+            return () if own[0] & own[1] else parts
+        elsewhere = any(not known.keys() & keys for keys in own)
+        return parts if elsewhere or any(passed_over(part, known.values()) for part in parts) else ()
+
+    def _part(self, part: Part, filters: Filters, *, most: int) -> Looked:
+        looked = self._looked(part.question, filters)
+        return replace(looked, part=part, request=replace(looked.request, most=most))
+
+    def _cites(self, looked: Looked) -> dict[str, Paper]:
+        """The papers that an answer would cite, by id; no model is asked for that."""
+        answerers = self._pipeline.answerers
+        chosen = answerers.extractive if looked.answerer is answerers.model else looked.answerer
+        return cited(looked.request, _drained(_events(chosen, looked.request)))
+
+    def _drafted(self, looked: Looked, parts: Sequence[Looked]) -> Generator[Event, None, Draft]:
+        """The draft of a question, or of its answerable parts: a model is given them all at once."""
+        told = [part for part in parts if part.reason is None]
+        if not told or all(part.answerer is self._pipeline.answerers.model for part in told):
+            draft = yield from self._written(looked.answerer, looked.request)
+        else:
+            draft = together(looked, [(part, _drained(self._written(part.answerer, part.request))) for part in told])
+            for place, item in enumerate(draft.sentences):
+                yield Delta((item.lead if place else "") + bracketed(item.text))
+        unsaid = [unanswered(part, part.reason) for part in parts if part.reason is not None]
+        return replace(draft, notes=(*draft.notes, *unsaid))
 
     def _whole(self) -> Condensed:
         """The question made whole: by the one paper that it was narrowed to, else by the conversation."""
@@ -344,7 +396,7 @@ class _Run:
         self._timings["total"] = time.perf_counter() - self._began
         return Answer(
             question=self._question,
-            text=_abstention(draft.abstained, shown) if draft.abstained else checked.text,
+            text=_abstention(draft.abstained, shown, found.understanding) if draft.abstained else checked.text,
             sentences=() if draft.abstained else checked.sentences,
             citations=() if draft.abstained else checked.citations,
             sources=tuple(Source(marker, hit.paper, hit.score) for marker, hit in enumerate(shown, start=1)),
@@ -368,7 +420,16 @@ class _Run:
             with step(stage) as work:
                 yield work
         finally:
-            self._timings[stage] = time.perf_counter() - started
+            self._timings[stage] = self._timings.get(stage, 0.0) + time.perf_counter() - started
+
+
+def _drained(events: Generator[Event, None, Draft]) -> Draft:
+    """What a stream comes to, without its pieces."""
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            return end.value
 
 
 def _facts(answer: Answer) -> dict[str, str | int | float | bool]:
@@ -393,6 +454,12 @@ def _sound(found: Retrieval) -> Retrieval:
     """What was found, without what gives orders."""
     hits, sentences, notes = usable(found.hits, found.sentences)
     return replace(found, hits=hits, sentences=sentences, notes=(*found.notes, *notes)) if notes else found
+
+
+def _whole_hits(looked: Looked) -> Iterator[Hit]:
+    """The papers found, as they are in the library."""
+    for hit in looked.request.hits:
+        yield replace(hit, paper=looked.papers.get(hit.paper.id, hit.paper))
 
 
 def _whole(answer: Answer, papers: Mapping[str, Paper]) -> Answer:
@@ -422,7 +489,9 @@ def _events(answerer: Answerer, request: Request) -> Generator[Event, None, Draf
     raise AssertionError("an answerer must end with a draft")
 
 
-def _abstention(reason: str, nearest: Sequence[Hit]) -> str:
+def _abstention(reason: str, nearest: Sequence[Hit], understanding: Understanding) -> str:
+    if understanding.library and understanding.library.hinted and not nearest:
+        return f"{reason[:1].upper()}{reason[1:].rstrip('.')}."
     titles = [f"“{hit.paper.title}”" for hit in nearest]
     told = f"The abstracts in this library do not answer this: {reason.rstrip('.')}."
     if not titles:

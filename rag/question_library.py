@@ -38,6 +38,11 @@ class LibraryIntent:
         """Whether no paper can answer this."""
         return self.wish not in get_args(Listed)
 
+    @property
+    def hinted(self) -> bool:
+        """Whether it is no question about papers, so that all there is to say is what can be asked."""
+        return self.wish in {"greeting", "tool", "instruction", "advice", "nothing"}
+
 
 _PAPERS = frozenset(
     "paper papers article articles work works publication publications abstract abstracts preprint preprints study"
@@ -74,18 +79,29 @@ _NO_SUBJECT = frozenset(
 )
 _NUMBERS = {word: n for n, word in enumerate("two three four five six seven eight nine ten".split(), start=2)}
 _GREETING = re.compile(
-    r"""\W*(?:(?:hi|hello|hey|hallo|hiya|greetings|good\s(?:morning|afternoon|evening|day)|thanks?|thank\syou|thx|cheers
-    |bye|goodbye|see\syou|test|testing|cool|great|nice|wow|lol|how\sare\syou(?:\sdoing)?)
-    (?:\s(?:there|all|everyone|so\smuch|a\slot|citewise|you|again))*\W*)+""",
+    r"""\W*(?:(?:hi|hello|hey|hallo|hiya|greetings|good\s(?:morning|afternoon|evening|day|job|work|bot)|thanks?|thank\syou|thx
+    |cheers|bye|goodbye|see\syou|test|testing|cool|great|nice|perfect|wow|lol|huh|no\sway|how\sare\syou(?:\sdoing)?
+    |(?:that|this|it)(?:['’]s|\sis|\swas)?\s(?:helped|helpful|great|good|nice|useful|all|enough|wrong|false|not\s(?:true|right)
+      |nonsense)
+    |are\syou\ssure|you(?:['’]re|\sare)\s(?:wrong|right|great|welcome)|i\s(?:don['’]?t|do\snot)\s(?:understand|know|care)
+    |i\ssee|got\sit)
+    (?:\s(?:there|all|everyone|(?:so|very)\smuch|a\slot|lots|citewise|you|again|about\sthat|now))*\W*)+""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_GREETING_FIRST = re.compile(
+    r"""^\W*(?:(?:hi|hello|hey|hallo|hiya|good\s(?:morning|afternoon|evening)|thanks|thank\syou|thx|great|cool|ok|okay)
+    (?:\s(?:there|all|everyone|(?:so|very)\smuch|a\slot|citewise|again))*(?:\s?[,!.;:]+|\s[–-])\s+)+(?=\w)""",
     re.IGNORECASE | re.VERBOSE,
 )
 _TOOL = re.compile(
     r"""\W*(?:
       (?:who|what)\sare\syou | what(?:\sis|'s|’s)\syour\sname | (?:please\s)?help(?:\sme)?(?:\splease)?
-      | what\s(?:can|do)\s(?:you|i)\s(?:do|ask)(?:\s(?:here|with\sthis|you))?
-      | how\s(?:do|does|can)\s(?:you|i|it)\s(?:work|use\s(?:this|it|you))
+      | (?:can|could)\s(?:you|anyone)\shelp(?:\sme)?
+      | what\s(?:can|do)\s(?:you|i)\s(?:do|ask|know)(?:\s(?:here|with\sthis|you))?
+      | how\s(?:do|does|can)\s(?:you|i|it|this|citewise)\s(?:work|use\s(?:this|it|you))
       | how\s(?:do|does)\s(?:this|the)\s(?:tool|app|application|program|chat|site|page|bot)\swork
-      | (?:what|who)\s(?:is|made|wrote|built)\s(?:citewise|this\s(?:tool|app|application|program|chat|site|page|bot))
+      | (?:what|who)\s(?:is|made|wrote|built)
+        \s(?:citewise|you|this\s(?:tool|app|application|program|chat|site|page|bot))
       | (?:are\syou|is\sthis)\s(?:an?\s)?(?:\w+\s)?(?:ai|bot|robot|human|person|chatgpt|gpt|llm|model|chatbot)
       | how\s(?:do|can|should)\si\s(?:ingest|import|upload|add|load|delete|remove|export|install)
         (?:\s(?:an?|the|my|your|more|new|some|other|all|this|it|them|here|to|into|in|from|of|and|papers?|abstracts?|files?
@@ -101,6 +117,15 @@ _INSTRUCTION = re.compile(
 )
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _LONGEST = 200
+
+
+def without_greeting(question: str) -> str:
+    """A question without the greeting before it.
+
+    >>> without_greeting("Hello, what is BERT?"), without_greeting("Hello")
+    ('what is BERT?', 'Hello')
+    """
+    return _GREETING_FIRST.sub("", question, count=1)
 
 
 def library_intent(question: str, *, filtered: bool) -> LibraryIntent | None:
@@ -122,9 +147,14 @@ def library_intent(question: str, *, filtered: bool) -> LibraryIntent | None:
     words = [word.replace("’", "'") for word in _WORD.findall(question.lower())]
     said = frozenset(words)
     most = next((number for word in words if (number := _number(word))), None)
-    if not filtered and words and said <= _NO_SUBJECT:
+    if not filtered and {word for word in words if not word.isdecimal()} <= _NO_SUBJECT:
         return LibraryIntent("nothing")
-    if not filtered and said & _PAPERS and said & _ADVICE and said <= _PLAIN | _PAPERS | _LIBRARY | _ADVICE | _ADVISED:
+    if (
+        not filtered
+        and said & (_PAPERS | {"read"})
+        and said & _ADVICE
+        and said <= _PLAIN | _PAPERS | _LIBRARY | _ADVICE | _ADVISED
+    ):
         return LibraryIntent("advice")
     if not filtered and said & _THINGS and said & _SUPERLATIVE and said <= _PLAIN | _THINGS | _SUPERLATIVE | _ADVISED:
         return LibraryIntent("vague")

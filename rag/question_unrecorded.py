@@ -6,34 +6,22 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from rag.question_institutions import ORGANISATION, PEOPLE, WORKS
+
 Unrecorded = Literal["institutions", "cited", "tallied", "negated"]
 
-_WORKS = r"(?:papers?|works?|articles?|publications?|research|preprints?|studies|abstracts?)"
-_PEOPLE = r"(?:authors?|people|researchers?|scientists?|groups?|teams?|labs?|professors?|students?)"
-_ORGANISATION = r"""(?:
-    (?:google|microsoft|facebook|meta|ibm|apple|amazon|nvidia|salesforce|adobe|intel|samsung|baidu|tencent|alibaba|huawei)
-      (?:\s(?:ai|brain|research|deepmind|labs?))?
-    | deepmind | openai | anthropic | fair | hugging\s?face | mila | inria | ai2 | max\splanck | allen\sinstitute
-    | mit | cmu | carnegie\smellon | stanford | berkeley | uc\s\w+ | harvard | princeton | yale | oxford | cambridge
-    | eth(?:\sz[uü]rich)? | epfl | tsinghua | peking | nyu | caltech | toronto | montreal | edinburgh | tübingen
-    | (?:[\w-]+\s){0,3}
-      (?:university|universities|institute|college|laborator(?:y|ies)|academia|industry|compan(?:y|ies))
-      (?:\sof(?:\s[\w-]+){1,3})?
-    | china | japan | germany | france | india | canada | korea | israel | switzerland | europe | asia | africa
-    | (?:the\s)?(?:us|usa|uk|united\s(?:states|kingdom))
-)"""
 _LEAD = r"""(?:(?:which|what|any|all|list|show|me|find|give|get|are|is|there|how|many|do|you|we|i|have|has|the|some|most
     |recent|new|newest|latest|of|only|written|published|come|comes|came|were|was|done|in|this|library|here)\s)*"""
 
 _TABLE: tuple[tuple[Unrecorded, str], ...] = (
     (
         "institutions",
-        rf"""^\W*{_LEAD} {_WORKS} \s {_LEAD} (?:from|by|at|out\sof|of) \s (?:the\s)?
-             (?:{_PEOPLE}\s(?:from|at|of|in|working\sat)\s)? (?:the\s)?
-             {_ORGANISATION} (?:['’]s)? (?:\s{_PEOPLE})? \W*$""",
+        rf"""^\W*{_LEAD} {WORKS} \s {_LEAD} (?:from|by|at|out\sof|of) \s (?:the\s)?
+             (?:{PEOPLE}\s(?:from|at|of|in|working\sat)\s)? (?:the\s)?
+             {ORGANISATION} (?:['’]s)? (?:\s{PEOPLE})? \W*$""",
     ),
-    ("institutions", rf"^\W*what\s(?:has|have|did)\s {_ORGANISATION} \s(?:publish(?:ed)?|written|wr[io]te)\W*$"),
-    ("institutions", rf"^\W*{_LEAD} (?:google|deepmind|openai|microsoft|stanford|mit)(?:['’]s)? \s {_WORKS} \W*$"),
+    ("institutions", rf"^\W*what\s(?:has|have|did)\s {ORGANISATION} \s(?:publish(?:ed)?|written|wr[io]te)\W*$"),
+    ("institutions", rf"^\W*{_LEAD} (?:google|deepmind|openai|microsoft|stanford|mit)(?:['’]s)? \s {WORKS} \W*$"),
     (
         "institutions",
         r"""\b(?:which|what|list|all)\s(?:\w+\s)?
@@ -52,31 +40,31 @@ _TABLE: tuple[tuple[Unrecorded, str], ...] = (
     ("cited", r"\b(?:citation\scounts?|h-?index|impact\sfactor)\s(?:of|for)\b"),
     (
         "tallied",
-        rf"""^\W*{_LEAD} {_WORKS} \s(?:(?:that|which|with|have|has|is|are|were|was|by|from|written|there)\s)*
+        rf"""^\W*{_LEAD} {WORKS} \s(?:(?:that|which|with|have|has|is|are|were|was|by|from|written|there)\s)*
              (?:(?:the|a|an|just|exactly)\s)*
              (?:most|fewest|least|single|only|one|two|more\sthan\s\w+|fewer\sthan\s\w+|less\sthan\s\w+|at\sleast\s\w+|\d+)
              \s(?:(?:one|a\ssingle|single)\s)? (?:(?:co-?)?authors?|comments|words|pages)\b \W*$""",
     ),
-    ("tallied", rf"^\W*{_LEAD} (?:single|sole|solo|one|two|multi)[\s-]author(?:ed)?\s {_WORKS} \W*$"),
+    ("tallied", rf"^\W*{_LEAD} (?:single|sole|solo|one|two|multi)[\s-]author(?:ed)?\s {WORKS} \W*$"),
     (
         "tallied",
         rf"""^\W*(?:who|which\sauthors?|what\sauthors?)\s(?:has|have|wrote|published|is|are|appears?|co-?authored)\s
-             .*\b(?:most|more\sthan\s\w+|several|fewest)\b\s*(?:often|{_WORKS}|prolific)?.*$""",
+             .*\b(?:most|more\sthan\s\w+|several|fewest)\b\s*(?:often|{WORKS}|prolific)?.*$""",
     ),
     (
         "tallied",
         r"\bmost\s(?:prolific|productive|frequent|common)\s(?:authors?|venues?|conferences?|journals?|years?)\b",
     ),
-    ("tallied", rf"^\W*{_LEAD} (?:longest|shortest)\s(?:{_WORKS}|titles?)\b.*\W*$"),
+    ("tallied", rf"^\W*{_LEAD} (?:longest|shortest)\s(?:{WORKS}|titles?)\b.*\W*$"),
     (
         "tallied",
         r"^\W*(?:list|show|give\sme|name|who\sare)\s(?:me\s)?(?:all\s)?(?:the\s)?(?:authors|venues|keywords)"
         r"(?:\s(?:in|of)\s(?:this|the)\s(?:library|collection))?\W*$",
     ),
-    ("tallied", rf"\bhow\smany\s{_WORKS}\s(?:(?:are|were|is)\sthere\s)?(?:per|for\seach|by\seach|in\seach)\b"),
+    ("tallied", rf"\bhow\smany\s{WORKS}\s(?:(?:are|were|is)\sthere\s)?(?:per|for\seach|by\seach|in\seach)\b"),
     (
         "negated",
-        rf"""^\W*{_LEAD} {_WORKS} \s(?:(?:that|which)\s)?
+        rf"""^\W*{_LEAD} {WORKS} \s(?:(?:that|which)\s)?
              (?:(?:do|does|did|are|is|have)\s(?:not|never)|(?:do|does|did|are|have)n['’]?t|never)\s
              (?:use[sd]?|using|mention\w*|discuss\w*|contain\w*|includ\w+|cit(?:e|ing)|cover\w*|study|rely\son|about
              |deal\swith|talk\sabout|need|involv\w+|evaluate\son)\b""",

@@ -5,6 +5,7 @@ answer.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,7 +13,8 @@ from rag import text
 from rag.answers import Filters
 from rag.question_comparisons import Comparison, comparison
 from rag.question_filters import hear, only_filters
-from rag.question_library import LibraryIntent, library_intent
+from rag.question_institutions import WORKS, Origin, institution, origin
+from rag.question_library import LibraryIntent, library_intent, without_greeting
 from rag.question_metadata import MetadataIntent, metadata_intent
 from rag.question_unrecorded import unrecorded
 
@@ -42,7 +44,9 @@ class Understanding:
     """A question taken apart. `topic` is what to search for: the question without its filters, empty only if
     the question is. `heard` are the words that were taken for filters; `asked` is the kind of answer
     wanted; `library` is set for what is asked of the library as a whole, `order` where the newest or oldest papers on
-    the topic are wanted, `comparison` where the records of two papers are compared."""
+    the topic are wanted, `comparison` where the records of two papers are compared, `origin` where papers of an
+    institution are wanted, or from someone or something that only the library can tell. `language` is the one that the
+    question is in where the search cannot read it."""
 
     topic: str
     filters: Filters = field(default_factory=Filters)
@@ -54,6 +58,8 @@ class Understanding:
     library: LibraryIntent | None = None
     order: Literal["newest", "oldest"] | None = None
     comparison: Comparison | None = None
+    origin: Origin | None = None
+    language: str | None = None
 
 
 def understand(question: str) -> Understanding:
@@ -63,13 +69,16 @@ def understand(question: str) -> Understanding:
     >>> found.topic, found.filters.year_from, found.filters.venues, found.several
     ('Which papers study grokking?', 2020, ('ICLR',), True)
     """
-    plain = " ".join(question.split())
+    plain = without_greeting(" ".join(question.split()))
     window = plain[:_WINDOW]
     metadata, compared = metadata_intent(plain), comparison(plain)
     of_records = metadata or compared
     # A title may hold anything, years and venues included; a question about a record has no filters.
+    whose, window = (None, window) if of_records else _with_topic(institution, window)
     filters, heard, topic = (Filters(), (), window) if of_records else hear(window)
     library = None if of_records else _of_library(window)
+    if not (of_records or library or whose):
+        whose, topic = _with_topic(origin, topic)
     if library and library.declined:
         filters = Filters()
     order, topic = (None, topic) if of_records or library else _by_date(topic)
@@ -86,7 +95,15 @@ def understand(question: str) -> Understanding:
         library=library,
         order=order,
         comparison=compared,
+        origin=whose,
     )
+
+
+def _with_topic(hear_origin: Callable[[str], tuple[Origin | None, str]], topic: str) -> tuple[Origin | None, str]:
+    """Where papers on a topic are to be from, and that topic; nothing where no topic is left."""
+    whose, rest = hear_origin(topic)
+    named = text.content_words(re.sub(rf"\b{WORKS}\b", " ", rest, flags=re.IGNORECASE))
+    return (whose, rest) if named else (None, topic)
 
 
 def _by_date(topic: str) -> tuple[Literal["newest", "oldest"] | None, str]:

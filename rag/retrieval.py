@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from rag import text
@@ -56,12 +57,20 @@ _FEWEST, _POOL = 40, 3
 # all, not its score. (In longer lists that makes no question better, and a few worse.)
 _FEW = 10
 _FIRST_YEAR = 1
+# Papers that are looked at to see whether records here name authors.
+_TRIED = 200
 # Candidates that each exact name adds, and how many names are looked up.
 _BY_NAME, _NAMES = 10, 4
 
 _NOT_ENGLISH = (
     "the question seems to be in {language}, and the built-in encoder reads English: ask in English, or set models that"
     " know the language (`embedding` and `llm` in a settings file, with `gate: {{enabled: false}}`)"
+)
+
+_NO_INSTITUTIONS = "The records do not hold where authors work, so these are papers from anywhere, not only from {who}."
+_UNKNOWN_ORIGIN = (
+    "No author and no venue in this library is called “{who}”, and the records do not hold where authors work: these"
+    " are papers from anywhere."
 )
 
 
@@ -136,7 +145,8 @@ class Retriever:
         clock, help_ = _Clock(), Help(self._model, stop)
         vectors = QueryVectors(self._encoder, fall_back=self._fall_back)
         understanding = understand(question)
-        wanted = merged(filters or Filters(), understanding.filters)
+        heard, passed_over = self._origin(understanding)
+        wanted = merged(filters or Filters(), merged(understanding.filters, heard))
         only = self._allowed.passages(wanted) if wanted else None
         undated = ""
         if understanding.order:
@@ -146,11 +156,12 @@ class Retriever:
         sentences: tuple[ScoredSentence, ...] = ()
         notes: tuple[str, ...] = ()
         if only is not None and not only:
-            notes = (f"no paper in this library is {described(wanted)}",)
+            notes = (f"no paper in this library is {described(wanted)}{self._unnamed(wanted)}",)
         else:
             more = help_.expansion(understanding.topic[:_LONGEST])
             found = self._candidates(understanding, more, k, only, vectors)
             foreign = self._foreign(question)
+            understanding = replace(understanding, language=foreign)
             slips = {} if foreign else self._slips(understanding.topic[:_LONGEST], found)
             if foreign:
                 notes = (_NOT_ENGLISH.format(language=foreign),)
@@ -166,8 +177,27 @@ class Retriever:
                 notes = (
                     "its papers are not indexed yet; run the last `citewise ingest` again, it goes on where it stopped",
                 )
-        notes, prompts = (*notes, *filter(None, [undated]), *vectors.notes, *help_.notes), tuple(help_.prompts)
+        notes = (*notes, *filter(None, [passed_over, undated]), *vectors.notes, *help_.notes)
+        prompts = tuple(help_.prompts)
         return Retrieval(question, hits, sentences, understanding, wanted, notes, clock.laps, help_.usage, prompts)
+
+    def _origin(self, understanding: Understanding) -> tuple[Filters, str]:
+        """What the wanted papers are from, as a filter where that is an author or a venue; else what to say of it."""
+        origin = understanding.origin
+        if origin is None:
+            return Filters(), ""
+        if origin.sure:
+            return Filters(), _NO_INSTITUTIONS.format(who=origin.who)
+        for filters in (Filters(authors=(origin.who,)), Filters(venues=(origin.who,))):
+            if self._allowed.passages(filters):
+                return filters, ""
+        return Filters(), _UNKNOWN_ORIGIN.format(who=origin.who)
+
+    def _unnamed(self, wanted: Filters) -> str:
+        """What to add where an author's papers are wanted and records here hardly name any."""
+        if not wanted.authors or any(paper.authors for paper in islice(self._catalog.all_papers(), _TRIED)):
+            return ""
+        return " (its records do not seem to name authors)"
 
     def _dated(self, wanted: Filters, only: Sequence[str] | None) -> tuple[Sequence[str] | None, str]:
         """The passages of papers with a year among those allowed, where there are any, and what to say of that."""

@@ -104,6 +104,8 @@ def told(draft):
         ("Finally, we release the data.", "We release the data."),
         ("Here we show that it holds.", "We show that it holds."),
         ("Firstly, results are good.", "Results are good."),
+        ("(2) Empirically, networks agree.", "Empirically, networks agree."),
+        ("(Here) it is.", "(Here) it is."),
         ("However fast it is, it fails.", "However fast it is, it fails."),
         ("First-order methods are used widely.", "First-order methods are used widely."),
         ("In this paper.", "In this paper."),

@@ -15,6 +15,7 @@ from rag.languages import language_of
         ("¿Qué es el aprendizaje por refuerzo?", "Spanish"),
         ("Quante persone hanno scritto BERT?", "Italian"),
         ("Hoe werkt dropout?", "Dutch"),
+        ("Combien de paramètres a GPT-3 ?", "French"),
         ("注意力机制 Transformer", "Chinese"),
         ("What does 注意力 mean in these papers?", None),
         ("トランスフォーマーとは何ですか", "Japanese"),
@@ -40,6 +41,19 @@ def test_a_question_in_another_language_is_told_why_it_is_not_answered_and_what_
     assert "`embedding` and `llm` in a settings file" in told
     assert "was read as" not in told
     assert "mentions “Wie”" not in told
+
+
+@pytest.mark.parametrize("question", ["Quels articles parlent de la recherche ?", "Wie funktioniert Übersetzung?"])
+def test_no_papers_are_called_near_to_words_that_cannot_be_read(starter: Library, question: str):
+    answer = starter.ask(question)
+    assert answer.sources == ()
+    assert "nearest" not in answer.text
+
+
+def test_a_name_is_found_in_whatever_language(starter: Library):
+    answer = starter.ask("Qu'est-ce que BERT ?")
+    assert [source.paper.title.partition(":")[0] for source in answer.sources] == ["BERT"]
+    assert "seems to be in French" in answer.notes[0]
 
 
 def test_an_english_question_hears_nothing_of_languages(starter: Library):

@@ -54,12 +54,35 @@ def test_newest_and_oldest_come_first(starter, question, pick):
     assert answer.sources[0].paper.year == pick(paper.year for paper in starter.papers() if paper.year)
 
 
-@pytest.mark.parametrize("question", ["hello", "what can you do?", "why?", "compare the first two"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        *("hello", "thanks, that helped", "who are you", "what can you do?", "are you sure?", "what should I read?"),
+        *("why?", "compare the first two", "What is 2+2?", "?", "12345"),
+    ],
+)
 def test_what_is_no_question_about_papers_is_declined_without_random_papers(starter, question):
     answer = starter.ask(question)
     assert "ask about a topic, a method, or a paper by its name" in answer.abstained
     assert answer.sources == ()
-    assert "nearest" not in answer.text
+    assert answer.text.lower() == f"{answer.abstained}.".lower()
+
+
+def test_a_word_that_nobody_knows_has_no_nearest_papers(starter):
+    answer = starter.ask("asdf")
+    assert answer.text == "The abstracts in this library do not answer this: none of the abstracts mentions “asdf”."
+    assert answer.sources == ()
+
+
+def test_a_greeting_before_a_question_is_no_part_of_it(starter):
+    assert starter.ask("Hello, what is dropout?").text == starter.ask("what is dropout?").text
+
+
+def test_an_author_is_not_said_to_be_missing_where_no_record_names_any(tmp_path):
+    with library_of(tmp_path, DIGITS) as library:
+        bare, topic = library.ask("papers by Smith"), library.ask("papers by Smith about digits")
+    assert bare.abstained == "this library holds no paper by Smith (its records do not seem to name authors)"
+    assert topic.abstained == "no paper in this library is by Smith (its records do not seem to name authors)"
 
 
 def test_two_metadata_questions_in_one_are_both_answered(starter):

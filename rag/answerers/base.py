@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Request:
     """A question with its evidence. Source n is `hits[n - 1]`; `sentences` are those of the first hits, scored;
-    `filters` are the given and the heard ones.
+    `filters` are the given and the heard ones; `most` is how many sentences are wanted, None for as many as usual.
 
     Throwing `stop` in any thread ends the work of a model.
     """
@@ -30,6 +30,7 @@ class Request:
     history: tuple[Turn, ...] = ()
     stop: Stop = field(default_factory=Stop)
     filters: Filters = field(default_factory=Filters)
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from rag.answers import Delta, Filters, Hit, Quote
 from rag.citations import DraftSentence
 from rag.markers import append_marker, bracketed
 from rag.question_filters import described
+from rag.question_library import LibraryIntent
 
 if TYPE_CHECKING:
     from rag.papers import Paper
@@ -36,8 +37,8 @@ _DECLINED = {
     "negated": "abstracts say what a paper does, hardly ever what it does not, so that such a list would be guessed;"
     " ask for the papers that do",
 }
-_HINTED = frozenset(("greeting", "tool", "instruction", "advice", "nothing"))
 _MOST = 20  # papers in a list, however many are asked for
+_TRIED = 200  # papers that are looked at to see whether records here name authors
 _HINT = "; ask about a topic, a method, or a paper by its name"
 
 
@@ -71,8 +72,7 @@ class CatalogAnswerer:
         """A line for each paper, at most eight where no number is asked for; a note says how many there are in all."""
         intent = request.understanding.library
         if intent is None or intent.declined:
-            wish = intent.wish if intent else "nothing"
-            yield Draft(abstained=_DECLINED[wish] + (_HINT if wish in _HINTED else ""), hits=())
+            yield Draft(abstained=_declined(intent or LibraryIntent("nothing")), hits=())
             return
         total = self._shelf.count_titles(filters=request.filters)
         if not total:
@@ -91,6 +91,10 @@ class CatalogAnswerer:
 
     def _none(self, filters: Filters) -> str:
         told = f"this library holds no paper {described(filters)}"
+        if filters.authors and not any(
+            paper.authors for paper in self._shelf.search_titles(limit=_TRIED, order="newest", filters=_ANY)
+        ):
+            return f"{told} (its records do not seem to name authors)"
         if filters.year_from is filters.year_to is filters.date_from is filters.date_to is None:
             return told
         known, total = self._dated(_ANY), self._shelf.count_titles()
@@ -111,6 +115,10 @@ class CatalogAnswerer:
     def _dated(self, filters: Filters) -> int:
         first = filters.year_from if filters.year_from is not None else _FIRST_YEAR
         return self._shelf.count_titles(filters=replace(filters, year_from=first))
+
+
+def _declined(intent: LibraryIntent) -> str:
+    return _DECLINED[intent.wish] + (_HINT if intent.hinted else "")
 
 
 def _lines(papers: Sequence[Paper], wish: Wish, total: int, filters: Filters) -> Iterator[DraftSentence]:

@@ -19,6 +19,7 @@ _GIST = tuple(
     re.compile(rf"^\W*(?:{opening}) {_THING}{closing}\W*$", re.IGNORECASE)
     for opening, closing in (
         (r"(?:explain |tell me )?how (?:does|do|did)", " work"),
+        (r"(?:explain |tell me )?what (?:does|do|did)", " do"),
         (rf"what(?:['’]s| is| was) the {_IDEA} (?:behind|of)", ""),
         (r"what does the abstract of", " say"),
         (rf"(?:give me )?(?:an? )?{_SUMMARY}(?: the)?(?: paper)?(?: on| about)?", ""),

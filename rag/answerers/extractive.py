@@ -80,30 +80,36 @@ class ExtractiveAnswerer:
         elif ranked:
             yield from self._one_and_runner_up(chooser, ranked, request)
 
+    def _limit(self, request: Request) -> int:
+        """How many sentences the answer may have."""
+        return self._most if request.most is None else min(self._most, request.most)
+
     def _one_and_runner_up(
         self, chooser: Chooser, ranked: Sequence[list[ScoredSentence]], request: Request
     ) -> Iterator[list[ScoredSentence]]:
         """Sentences of the first paper; and one of the second, where an open question names no paper and the second is
         about as good: then nothing says that the first is the one meant."""
         chooser.weigh(ranked[0])
-        first = chooser.several_of(ranked[0], min(self._most, self._taste.most_sentences))
+        most = self._limit(request)
+        first = chooser.several_of(ranked[0], min(most, self._taste.most_sentences))
         further = None
         if chooser.open_ended and not request.understanding.names and len(ranked) > 1:
             relevance, ranking = chooser.fit(ranked[:2])[1]
             if relevance >= self._taste.runner_up and ranking >= self._taste.other_paper:
                 further = self._of_paper(chooser, ranked[1], request)
-        if further is None or self._most < 2:
+        if further is None or most < 2:
             yield first
         else:
-            yield first[: min(self._most, max(3, len(first))) - 1]
+            yield first[: min(most, max(3, len(first))) - 1]
             yield [further]
 
     def _side_by_side(
         self, chooser: Chooser, groups: Sequence[list[ScoredSentence]], request: Request
     ) -> Iterator[list[ScoredSentence]]:
         """Of each of the papers that are compared the same number of sentences."""
-        each = max(1, min(2, self._most // max(1, len(groups))))
-        for group in groups[: self._most]:
+        most = self._limit(request)
+        each = max(1, min(2, most // max(1, len(groups))))
+        for group in groups[:most]:
             paper = _paper_of(group, request)
             chooser.weigh(group, thing=paper_name(paper))
             yield chooser.several_of(group, each)
@@ -111,7 +117,8 @@ class ExtractiveAnswerer:
     def _one_each(
         self, chooser: Chooser, ranked: Sequence[list[ScoredSentence]], request: Request
     ) -> Iterator[list[ScoredSentence]]:
-        most = self._most if asks_for_papers(request.question) else min(self._most, self._taste.most_papers)
+        most = self._limit(request)
+        most = most if asks_for_papers(request.question) else min(most, self._taste.most_papers)
         given: list[list[ScoredSentence]] = []
         for group in self._fitting(chooser, ranked, request):
             chooser.weigh(group)

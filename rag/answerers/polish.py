@@ -51,6 +51,8 @@ _OPENINGS = re.compile(
     r")\s*",
     re.IGNORECASE,
 )
+# "(2) Empirically, we …": the second of several, of which the others may not be there.
+_ENUMERATED = re.compile(r"^\((?:\d|i{1,3}|iv|v|[a-e])\)\s+(?=[A-Z])")
 _UNSURE_FIRST_PERSON = re.compile(r"\b(?:ourselves|I|my|me|myself|let us|let's|each of us|most of us)\b")
 _METHOD = (
     r"(?:method|model|approach|framework|algorithm|system|architecture|technique|strategy|pipeline|network"
@@ -133,7 +135,7 @@ def trim_opening(sentence: str) -> str:
     >>> trim_opening("To address this issue, in this paper, we show that it holds.")
     'We show that it holds.'
     """
-    body = sentence.strip()
+    body = _ENUMERATED.sub("", sentence.strip())
     for _ in range(3):
         match = _OPENINGS.match(body)
         rest = body[match.end() :] if match else ""
