@@ -309,8 +309,11 @@ def test_what_the_image_is_made_of_exists_and_is_not_ignored():
         for file in files:
             if "__pycache__" not in file.parts and "screenshots" not in file.parts:
                 assert not ignored.match_file(file.relative_to(ROOT).as_posix()), file
-    for other in ("tests/test_deploy.py", ".git/config", ".venv/bin/python", "rag/__pycache__/x.pyc", ".env"):
-        assert ignored.match_file(other)
+    mine = [".env", *(f"configs/deploy/{name}" for name in (".env", "papers/a.bib"))]
+    for other in ("tests/test_deploy.py", ".git/config", ".venv/bin/python", "rag/__pycache__/x.pyc", *mine):
+        assert ignored.match_file(other), other
+    kept_out = pathspec.GitIgnoreSpec.from_lines((ROOT / ".gitignore").read_text(encoding="utf-8").splitlines())
+    assert all(kept_out.match_file(name) for name in mine)
 
 
 def test_the_image_installs_from_the_lock_with_hashes_and_its_lock_holds_what_the_settings_need():
