@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,11 @@ with suppress(ImportError):
 
 # Fixtures of the page's tests.
 __all__ = ["browser", "empty_url", "hostile_url", "locked_url", "own_url", "starter_url", "visit"]
+
+
+def pytest_configure() -> None:
+    """Whoever ends a run that takes too long ends the servers that its tests started, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -49,8 +55,10 @@ def postgres() -> Iterator[Any]:
     if folder is None or user is None:
         pytest.skip("PostgreSQL's server is not installed, or would have to run as root")
     server = Server(folder, user)
-    yield server
-    server.remove()
+    try:
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture(scope="session")

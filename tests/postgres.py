@@ -48,6 +48,13 @@ class Server:
         if user:
             for path in (self.folder, secret):
                 shutil.chown(path, "postgres")
+        try:
+            self._make(secret)
+        except BaseException:
+            self.remove()
+            raise
+
+    def _make(self, secret: Path) -> None:
         common = ["--username=citewise", "--auth=scram-sha-256", f"--pwfile={secret}", "--encoding=UTF8", "--locale=C"]
         self._do("initdb", "--no-sync", *common)
         self.start()
@@ -77,8 +84,11 @@ class Server:
             )
 
     def remove(self) -> None:
-        self.stop(at_once=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            if (self._data / "postmaster.pid").exists():
+                self.stop(at_once=True)
+        finally:
+            shutil.rmtree(self.folder)
 
     def admin(self, sql: str) -> None:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:

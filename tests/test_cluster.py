@@ -28,7 +28,7 @@ import pytest
 import pytest_socket
 import yaml
 
-from rag.settings import DenseSettings
+from rag.settings import DenseSettings, load_settings
 from rag.starter import path as starter_path
 from rag.stores import manifest as manifests
 from rag.stores import shared as shared_manifest
@@ -39,7 +39,7 @@ from rag.stores.postgres import PostgresDatabase
 from tests import chroma
 from tests.ingesting import record, write
 from tests.postgres import kill
-from tests.waiting import eventually
+from tests.waiting import Clock, eventually
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
 
@@ -148,12 +148,12 @@ class Cluster:
         return "\n".join(path.read_text()[-1500:] for path in logs)
 
     def stop(self) -> None:
-        for process in self.running.values():
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM if process is self.running.get("nginx") else signal.SIGKILL)
-        for process in self.running.values():
-            process.wait(timeout=30)
-        self._stack.close()
+        with self._stack:  # the Chroma server
+            for process in self.running.values():
+                if process.poll() is None:
+                    process.send_signal(signal.SIGTERM if process is self.running.get("nginx") else signal.SIGKILL)
+            for process in self.running.values():
+                process.wait(timeout=_PATIENCE_SECONDS)
 
 
 def asked(address: str, question: str, tool: str = "search_papers") -> dict[str, Any]:
@@ -264,14 +264,16 @@ def check_whole(cluster: Cluster, expected: dict[str, Counter[tuple[str, int]]])
 
 def check_seen_in_time(cluster: Cluster, name: str) -> float:
     """Ingest one paper more; seconds from its commit until the last replica has it, without being asked."""
+    assert load_settings([cluster.settings]).chat.catch_up_seconds <= WITHIN_SECONDS / 5
     before, _ = cluster.generations()
     title = f"The {name} of hops in brewing"
     paper = {"id": name, "title": title, "abstract": f"Hops keep beer, says {name}. " * 6}
-    writer = cluster.ingest(f"writer-{name}", write(cluster.folder / f"{name}.jsonl", [paper]))
-    cluster.written(before)
-    committed = time.monotonic()
-    cluster.wait_for(cluster.level, "the replicas do not catch up")
-    seconds = time.monotonic() - committed
+    with Clock() as clock:
+        writer = cluster.ingest(f"writer-{name}", write(cluster.folder / f"{name}.jsonl", [paper]))
+        cluster.written(before)
+        committed = clock.seconds
+        cluster.wait_for(cluster.level, "the replicas do not catch up")
+        seconds = clock.seconds - committed
     cluster.finished(writer)
     for port in cluster.ports:
         assert asked(f"http://127.0.0.1:{port}", title)["hits"][0]["paper_id"] == name
