@@ -84,7 +84,9 @@ class Replica:
             if present := self._present(agreed):  # by now another process may have caught up
                 with suppress(LibraryDamaged):
                     return self._filled(present)
-            return self._filled(self._anew(agreed))
+                return self._filled(self._anew(agreed))
+            # Questions may still read what a rebuild replaces: that is deleted the next time.
+            return self._filled(self._anew(agreed), spared=self._own())
 
     def rebuild(self, progress: Callable[[Progress], None] | None = None) -> int:
         """Make the indexes anew with the present settings, those of all replicas too; how many papers they hold.
@@ -113,26 +115,29 @@ class Replica:
 
     def _present(self, agreed: Manifest) -> Manifest | None:
         """The folder's manifest; None where its indexes are not of this library as it is now."""
-        try:
-            own = manifests.read(self.folder)
-        except LibraryDamaged:
-            return None
+        own = self._own()
         if own is None or own.generation > self.catalog.generation():  # the database is an older copy
             return None
         return own if replace(agreed, generation=own.generation, folders=own.folders) == own else None
+
+    def _own(self) -> Manifest | None:
+        try:
+            return manifests.read(self.folder)
+        except LibraryDamaged:
+            return None
 
     def _anew(self, agreed: Manifest) -> Manifest:
         number = next(at for at in count(1) if not any((self.folder / f"{name}-{at}").exists() for name in _OWN))
         dense = f"chroma-{number}" if agreed.dense == "chroma" else agreed.folders["dense"]
         return replace(agreed, generation=0, folders={"dense": dense, "lexical": f"lexical-{number}"})
 
-    def _filled(self, own: Manifest) -> Manifest:
+    def _filled(self, own: Manifest, *, spared: Manifest | None = None) -> Manifest:
         generation = self.catalog.generation()  # before its changes are read: what comes meanwhile is for the next time
         if own.dense != SEARCH:  # where all is on the server
             self._fill(own)
         present = replace(own, generation=generation)
         manifests.write(self.folder, present)
-        manifests.sweep(self.folder, present)
+        manifests.sweep(self.folder, present, spared)
         return present
 
     def _fill(self, own: Manifest) -> None:

@@ -256,6 +256,19 @@ def test_other_settings_are_refused_until_a_rebuild_and_then_every_replica_follo
     assert len(whole(tmp_path / "two", url, vectors=vectors)) == 5
 
 
+def test_what_a_rebuild_replaces_stays_until_the_questions_under_way_are_answered(tmp_path, url):
+    ingest(tmp_path / "one", url, pile(tmp_path, "a", range(5)))
+    whole(tmp_path / "two", url)
+    with replica(tmp_path / "one", url) as found:
+        found.rebuild()
+    with replica(tmp_path / "two", url) as found:
+        for folders in ({"chroma-1", "chroma-2"}, {"chroma-2"}):
+            found.catch_up()
+            assert {path.name for path in (tmp_path / "two").glob("chroma-*")} == folders
+            ingest(tmp_path / "one", url, pile(tmp_path, "b", range(5, 6)))
+    assert len(whole(tmp_path / "two", url)) == 6
+
+
 def test_a_rebuild_waits_for_nobody_and_says_who_writes(tmp_path, url):
     other, told = PostgresDatabase(url), pytest.raises(LibraryLocked, match="is writing to the library")
     with replica(tmp_path / "one", url) as found, closing(other), other.writing(), told:

@@ -7,6 +7,7 @@ import math
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+import chromadb.errors
 import numpy as np
 import pytest
 from hypothesis import given
@@ -25,6 +27,7 @@ from hypothesis import strategies as st
 from rag.errors import LibraryDamaged, LibraryError, LibraryLocked, LibraryMismatch
 from rag.papers import Passage
 from rag.settings import DenseSettings
+from rag.stores.chroma import explained
 from rag.stores.chroma_http import ChromaServer
 from rag.stores.chroma_server import ServerIndex
 from rag.stores.dense import ChromaIndex
@@ -667,3 +670,20 @@ def test_graph_files_cut_short_are_noticed(tmp_path, name):
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(LibraryDamaged, match="citewise rebuild"):
         Dense(tmp_path)
+
+
+def test_a_reader_of_a_folder_that_is_gone_says_so_and_makes_none(tmp_path):
+    folder = tmp_path / "chroma"
+    index = ChromaIndex(folder, dimension=DIMENSION)
+    index.upsert(["w1#0"], vector(TEXTS["w1#0"]).reshape(1, -1))
+    index.close()
+    unread, read = (ChromaIndex(folder, dimension=DIMENSION, lazy=True) for _ in range(2))
+    assert read.count() == 1
+    shutil.rmtree(folder)
+    with pytest.raises(LibraryDamaged, match=r"is gone: ask again.*citewise rebuild"):
+        unread.search(vector("whales"), 1)
+    assert not folder.exists()
+    with pytest.raises(LibraryDamaged, match="is gone"), explained(folder):
+        raise chromadb.errors.InternalError("unable to open database file")  # as Chroma may say of one it has open
+    for one in (unread, read):
+        one.close()

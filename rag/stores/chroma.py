@@ -198,8 +198,17 @@ def explained(folder: Path) -> Generator[None]:
         raise _mapped(folder, said) from error
 
 
+def gone(folder: Path) -> LibraryDamaged:
+    """The error where a folder is missing."""
+    return LibraryDamaged(
+        f"{folder} is gone: ask again, as a rebuild may just have replaced it; if it stays away, run: citewise rebuild"
+    )
+
+
 def _mapped(folder: Path, said: str) -> LibraryError:
     lowered = said.lower()
+    if not folder.is_dir():
+        return gone(folder)
     if _LOCKED in lowered:
         return LibraryLocked(f"another process is writing to {folder}; try again when it is done")
     if "disk is full" in lowered or "no space left" in lowered or shutil.disk_usage(folder).free < _FULL:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.errors import LibraryDamaged, LibraryError, LibraryMismatch
-from rag.stores.chroma import Scored, Session, access, explained, patiently
+from rag.errors import LibraryError, LibraryMismatch
+from rag.stores.chroma import Scored, Session, access, explained, gone, patiently
 from rag.stores.exact import ExactSearch
 from rag.stores.vectors import VectorLog, check_vectors
 
@@ -62,10 +62,7 @@ class ChromaIndex:
         with self._opening:
             if self._session is None and not self._closed:
                 if self._lazy and not self._folder.is_dir():  # a reader makes none
-                    raise LibraryDamaged(
-                        f"{self._folder} is gone: ask again, as the library may have been rebuilt just now; if it stays"
-                        " away, run: citewise rebuild"
-                    )
+                    raise gone(self._folder)
                 with self._alone():
                     self._session = self._new_session()
 

@@ -118,11 +118,12 @@ def write(folder: Path, manifest: Manifest) -> None:
     write_atomically(folder / NAME, dumped(manifest))
 
 
-def sweep(folder: Path, manifest: Manifest | None) -> None:
-    """Delete index folders that a rebuild replaced or left half made. Only for the holder of the writer lock."""
+def sweep(folder: Path, manifest: Manifest | None, spared: Manifest | None = None) -> None:
+    """Delete index folders that a rebuild replaced or left half made, but those of `spared`. Only for the holder of the
+    writer lock."""
     if manifest is None:
         return
-    kept = set(manifest.folders.values())
+    kept = {name for one in (manifest, spared) if one for name in one.folders.values()}
     for pattern in ("chroma*", "lexical*"):
         for found in folder.glob(pattern):
             if found.is_dir() and found.name not in kept:
