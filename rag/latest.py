@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.assemble import Readers, open_catalog, open_readers
+from rag.assemble import Readers, open_readers
 from rag.errors import CitewiseError, LibraryError, UsageError
+from rag.library_parts import open_catalog
 from rag.settings import Settings
 from rag.spending import Tally
 

@@ -11,22 +11,16 @@ from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
 from rag.answers import Answer, Filters, Hit, Turn
-from rag.assemble import (
-    Readers,
-    examine,
-    export_library,
-    holds_library,
-    import_library,
-    open_ingester,
-    rebuild_indexes,
-)
+from rag.assemble import Readers, examine, export_library
 from rag.errors import UsageError
 from rag.latest import Latest
+from rag.library_parts import holds_library
 from rag.papers import Paper
 from rag.settings import Settings, load_settings
 from rag.spending import Tally
 from rag.steps import step
 from rag.tracing import close_traces, open_traces
+from rag.writers import import_library, open_ingester, rebuild_indexes
 
 if TYPE_CHECKING:
     from llama_index.core.base.base_query_engine import BaseQueryEngine

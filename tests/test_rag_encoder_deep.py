@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rag import open_library, starter
-from rag.assemble import decided
+from rag.chosen_encoder import decided
 from rag.cli import run
 from rag.embeddings import DEEP, PASSAGE_TOKENS, StaticTextEncoder, builtin_encoder
 from rag.encoder import StaticEncoder

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from rag import open_library
-from rag.assemble import writing_encoder
+from rag.chosen_encoder import writing_encoder
 from rag.cli import run as citewise
 from rag.embedding_cache import FILE, Estimate
 from rag.embeddings import StaticTextEncoder

@@ -11,10 +11,11 @@ from rag import Delta, Filters, Finished, Retrieved, Turn, open_library
 from rag.answerers.extractive import ExtractiveAnswerer
 from rag.answerers.metadata import MetadataAnswerer
 from rag.answerers.model import ModelAnswerer
-from rag.assemble import open_catalog, open_readers
+from rag.assemble import open_readers
 from rag.conversation import by_rules
 from rag.errors import ModelRejected, ModelUnavailable, UsageError
 from rag.gate import Verdict
+from rag.library_parts import open_catalog
 from rag.llm import ChatModel
 from rag.pipeline import Answerers, Pipeline
 from rag.prompts import NOT_FOUND

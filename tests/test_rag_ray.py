@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from rag import Library, open_library
-from rag.assemble import build_encoder, writing_encoder
+from rag.chosen_encoder import build_encoder, writing_encoder
 from rag.cli import run
 from rag.errors import CitewiseError, WorkersUnavailable
 from rag.ingest import CATALOG, Ingester

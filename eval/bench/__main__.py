@@ -104,7 +104,7 @@ def plain(options: argparse.Namespace) -> dict[str, Any]:
     from llama_index.core.node_parser import SentenceSplitter
     from llama_index.vector_stores.chroma import ChromaVectorStore
 
-    from rag.assemble import build_encoder
+    from rag.chosen_encoder import build_encoder
     from rag.embeddings import as_llama_embedding
     from rag.settings import load_settings
 
@@ -154,7 +154,8 @@ def agreement(options: argparse.Namespace) -> dict[str, Any]:
     """Overlap of the 50 nearest passages by Chroma with those by exact search."""
     import numpy as np
 
-    from rag.assemble import build_encoder, open_dense
+    from rag.chosen_encoder import build_encoder
+    from rag.library_parts import open_dense
     from rag.settings import load_settings
     from rag.stores import manifest as manifests
 

@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 from rag import open_library
 from rag.answerers.sentence_model import MODEL_FILE, kind_of, signs
 from rag.answers import Answer
-from rag.assemble import open_catalog, open_readers
+from rag.assemble import open_readers
+from rag.library_parts import open_catalog
 from rag.retrieval import Retrieval
 from rag.settings import load_settings
 from rag.starter import path as starter_path

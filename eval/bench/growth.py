@@ -213,7 +213,7 @@ def _opened(options: argparse.Namespace, *, joining: bool = False) -> Library:
 
 def _parts(library: Library, asked: Sequence[str]) -> dict[str, float]:
     """The two searches inside one, as the retriever makes them."""
-    from rag.assemble import build_encoder
+    from rag.chosen_encoder import build_encoder
 
     readers = library._current()  # the bench looks inside
     encoder, settings = build_encoder(library.settings.embedding), library.settings.retrieval
@@ -227,7 +227,7 @@ def _recall(library: Library, options: argparse.Namespace, asked: Sequence[str])
 
     Exact search is over the embedded library's vectors, which are those of the others too.
     """
-    from rag.assemble import build_encoder
+    from rag.chosen_encoder import build_encoder
     from rag.stores import manifest as manifests
     from rag.stores.vectors import VectorLog
 

@@ -58,7 +58,7 @@ class DeterministicJudge:
 
 def default_judge() -> DeterministicJudge:
     """The deterministic judge on the encoder that ships with Citewise."""
-    from rag.assemble import build_encoder
+    from rag.chosen_encoder import build_encoder
     from rag.settings import EmbeddingSettings
 
     return DeterministicJudge(build_encoder(EmbeddingSettings()))
