@@ -590,6 +590,7 @@ SAMPLES = {
     "medline": f"PMID- 12\nTI  - Counting coins\n      at scale.\nAB  - {ABSTRACT}\n",
     "wos": "FN Clarivate Analytics Web of Science\nVR 1.0\nPT J\nTI Counting coins\n   at scale\n"
     f"AB {ABSTRACT}\nER\n\nEF\n",
+    "endnote": f"%0 Journal Article\n%T Counting coins at scale\n%X {ABSTRACT}\n",
     "arxiv-page": f"1. arXiv:2001.00001 [pdf, other] cs.LG\nCounting coins at scale\nAuthors: A. Person\n"
     f"Abstract: {ABSTRACT}\n",
     "atom": '<feed xmlns="http://www.w3.org/2005/Atom"><entry><title>Counting coins at scale</title>'

@@ -37,6 +37,7 @@ GOOD = {
     "ris": f"TY  - JOUR\nTI  - {TITLE}\nAB  - {ABSTRACT}\nER  - \n",
     "medline": f"PMID- 1\nTI  - {TITLE}\nAB  - {ABSTRACT}\n\n",
     "wos": f"PT J\nTI {TITLE}\nAB {ABSTRACT}\nER\n\n",
+    "endnote": f"%0 Journal Article\n%T {TITLE}\n%X {ABSTRACT}\n\n",
     "arxiv-page": f"arXiv:2001.00001 [pdf]\nTitle: {TITLE}\nAbstract: {ABSTRACT}\n",
     "atom": f"<entry><title>{TITLE}</title><summary>{ABSTRACT}</summary></entry>\n",
     "listing-lines": f"3 {TITLE} {ABSTRACT} 3 authors · Nov 27, 2024\n",

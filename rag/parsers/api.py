@@ -17,7 +17,7 @@ from rag.parsers.reading import Source
 FORMATS: dict[str, str] = {name: entry.description for name, entry in TABLE.items()}
 """Names for `format=` and what each of them is."""
 
-SUFFIXES = frozenset(".txt .md .json .jsonl .ndjson .csv .tsv .bib .bibtex .ris .nbib .xml .atom".split())
+SUFFIXES = frozenset(".txt .md .json .jsonl .ndjson .csv .tsv .bib .bibtex .ris .nbib .enw .xml .atom".split())
 """What `expand` takes from a folder, each also with .gz behind it."""
 
 _MAX_DEPTH = 64

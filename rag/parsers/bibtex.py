@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rag.papers import Record, Reject, SourceRef
 from rag.parsers.base import MAX_RECORD
 from rag.parsers.fields import declared, field_of
+from rag.parsers.latex import decoded
 from rag.parsers.names import swapped
 from rag.parsers.reading import Source
 from rag.parsers.records import build
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 _START = re.compile(r"^\s*@\s*(?P<kind>[A-Za-z]+)\s*[{(]")
 _SKIPPED = frozenset(("comment", "preamble"))
 _MAX_STRINGS = 2_000
-_MAX_DECODED = 20_000
-_COMMENT = re.compile(r"(?<!\\)([%&#_^])")
-_PLAIN_BRACES = re.compile(r"[{}]")
-_MATH = re.compile(r"(\$\$?[^$]*\$\$?)")
 _AND = re.compile(r"\s+and\s+", re.IGNORECASE)
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _VENUES = ("journal", "journaltitle", "booktitle", "eventtitle", "school", "institution", "publisher", "howpublished")
@@ -135,28 +132,3 @@ def _names(text: str) -> list[str]:
             parts.append(text[start : match.start()])
             start = match.end()
     return [part for part in [*parts, text[start:]] if part.strip() and part.strip().lower() != "others"]
-
-
-def decoded(text: str) -> str:
-    """LaTeX text as Unicode: accents, braces and escapes decoded, mathematics left as it is written."""
-    if "\\" not in text or len(text) > _MAX_DECODED:
-        return "".join(
-            part
-            if part.startswith("$")
-            else _PLAIN_BRACES.sub("", part).replace("~", " ").replace("---", "—").replace("--", "–")
-            for part in _MATH.split(text)
-        )
-    # Exporters write %, & and _ as they are; to LaTeX they are a comment, a column and a subscript.
-    escaped = "".join(part if part.startswith("$") else _COMMENT.sub(r"\\\1", part) for part in _MATH.split(text))
-    try:
-        return _decoder().latex_to_text(escaped)
-    except (ValueError, RecursionError, IndexError, KeyError, AttributeError, TypeError):
-        return text
-
-
-@lru_cache(maxsize=1)
-def _decoder() -> Any:
-    """bibtexparser's own LaTeX decoder, made once: making it takes longer than reading an entry."""
-    from bibtexparser.middlewares import LatexDecodingMiddleware
-
-    return LatexDecodingMiddleware()._decoder  # pyright: ignore[reportPrivateUsage]

@@ -14,6 +14,7 @@ _TAGS = (
     "p|i|b|u|a|em|strong|sub|sup|br|span|div|title|sec|italic|bold|sc|tt|code|list|list-item|label|ul|ol|li|h[1-6]"
     "|inline-formula|disp-formula|ext-link|xref|named-content|monospace|underline|abstract"
 )
+_JATS_TITLE = re.compile(r"<(?P<tag>jats:title)>\s*(?P<text>[^<>]{1,80}?)\s*</(?P=tag)>", re.IGNORECASE)
 _BREAKING_TAG = re.compile(r"</?(?:jats:)?(?:p|br|div|sec|title|li|list-item|h[1-6]|abstract)\s*/?>", re.IGNORECASE)
 _TAG = re.compile(rf"</?(?:jats:)?(?:{_TAGS})(?:\s+[\w:-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'))*\s*/?>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
@@ -40,8 +41,15 @@ def tidy(text: str) -> str:
 def untagged(text: str) -> str:
     """Known HTML and JATS tags removed and character entities decoded; other angle brackets are left alone."""
     if "<" in text:
+        text = _JATS_TITLE.sub(_headed, text)
         text = _TAG.sub("", _BREAKING_TAG.sub(" ", text))
     return unescaped(text)
+
+
+def _headed(match: re.Match[str]) -> str:
+    """Crossref writes a section's heading as an element: "Results: …" as PubMed has it, none for "Abstract"."""
+    text = match["text"]
+    return " " if text.casefold() in ("abstract", "summary") else f" {text}{'' if text[-1] in '.:?!' else ':'} "
 
 
 def unescaped(text: str) -> str:

@@ -18,6 +18,7 @@ _BIBTEX = re.compile(r"^\s*@[A-Za-z]+\s*[{(]", re.MULTILINE)
 _RIS = re.compile(r"^\s*TY  ?-", re.MULTILINE)
 _MEDLINE = re.compile(r"^PMID ?- ?\d", re.MULTILINE)
 _WOS = re.compile(r"\A\s*FN .*\s+VR \d[\s\S]*?^PT \w", re.MULTILINE)
+_ENDNOTE = re.compile(r"^%0 [A-Z]", re.MULTILINE)
 _SCHOLAR = re.compile(r"^.{0,40}\bCited by \d[\d,]*\b.*\bRelated articles\b", re.MULTILINE)
 _XML = re.compile(r"\s*<(?:\?xml|feed\b|!--)")
 _HTML = re.compile(r"\s*<(?:!doctype html|html\b|head\b|body\b)", re.IGNORECASE)
@@ -27,7 +28,7 @@ _FEW = 4
 _NEAR = 4_096
 _BY_SUFFIX = {
     ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".bib": "bibtex", ".bibtex": "bibtex", ".ris": "ris",
-    ".nbib": "medline", ".csv": "csv", ".tsv": "tsv", ".atom": "atom",
+    ".nbib": "medline", ".enw": "endnote", ".csv": "csv", ".tsv": "tsv", ".atom": "atom",
 }  # fmt: skip
 
 
@@ -49,7 +50,8 @@ def detect(source: Source) -> str:
             " their publishers or with Zotero (BibTeX, RIS, CSV) and ingest that"
         )
     for pattern, name in (
-        (_BIBTEX, "bibtex"), (_RIS, "ris"), (_MEDLINE, "medline"), (_WOS, "wos"), (HEAD, "arxiv-page"),
+        (_BIBTEX, "bibtex"), (_RIS, "ris"), (_MEDLINE, "medline"), (_WOS, "wos"), (_ENDNOTE, "endnote"),
+        (HEAD, "arxiv-page"),
     ):  # fmt: skip
         match = pattern.search(sample)
         if match and match.start() < _NEAR:
@@ -98,7 +100,10 @@ def _dialect(value: dict[str, Any]) -> str:
 def _xml(source: Source, sample: str) -> str:
     if re.search(r"<(?:\w+:)?feed\b", sample) or "http://www.w3.org/2005/Atom" in sample:
         return "atom"
-    raise InputError(f"{source.name} is XML but not an Atom feed; of XML, Citewise reads the feed of the arXiv API")
+    raise InputError(
+        f"{source.name} is XML but not an Atom feed, and of XML Citewise reads only the feed of the arXiv API:"
+        " export RIS or BibTeX instead (PubMed: its own form, .nbib)"
+    )
 
 
 def _text(sample: str) -> str:

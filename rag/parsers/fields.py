@@ -11,25 +11,26 @@ _NAMES = {
     "abstract": "abstract|abstracts|summary|abstractnote|abstracttext|description|ab|n2|paperabstract"
     "|abstractinvertedindex|articleabstract|snippet|citationabstract",
     "authors": "authors|author|creators|creator|authornames|authorslist|authorlist|authorfullnames|au|a1|writers"
-    "|byline",
+    "|byline|authorshipsauthordisplayname",
     "authors_parsed": "authorsparsed",
     "n_authors": "nauthors|numauthors|authorcount|numberofauthors",
     "date": "date|published|publicationdate|publisheddate|datepublished|releasedate|updatedate|updated|posted|submitted"
     "|submitteddate|createdate|coverdate|publishedat|pdate|onlinedate|dateadded|da|y1",
     "year": "year|publicationyear|publishedyear|pubyear|py|yr|yearpublished",
     "venue": "venue|journal|booktitle|publicationtitle|conference|journaltitle|conferencename|containertitle"
-    "|proceedings|publication|so|sourcetitle|journalref|journalname|conferencetitle|source|jo|jf|t2|publicationvenue",
+    "|proceedings|publication|so|sourcetitle|journalref|journalname|conferencetitle|source|jo|jf|t2|publicationvenue|journalbook"
+    "|primarylocationsourcedisplayname",
     "url": "url|link|links|paperurl|urls|landingpage|weburl|abstracturl|absurl|arxivurl|openreviewurl|ur|href|sourceurl"
-    "|site|forumurl|pageurl",
+    "|site|forumurl|pageurl|primarylocationlandingpageurl",
     "pdf": "pdf|pdfurl|pdflink|openaccesspdf",
     "code": "code|codeurl|codelink|codelinks|codeurls|coderepository|repository|repo|repourl|repositoryurl|github"
     "|githuburl|githublink|githubrepo|gitlab|sourcecode|sourcecodeurl|implementation|officialcode",
     "doi": "doi|doiurl|digitalobjectidentifier|do|di|articledoi",
     "arxiv_id": "arxivid|arxiv|eprint|arxividentifier|arxivnumber",
     "id": "id|key|paperid|identifier|uid|uuid|itemkey|citekey|citationkey|corpusid|forum|docid|documentid|docno"
-    "|recordid|pid",
+    "|recordid|pid|pmid",
     "keywords": "keywords|keyword|tags|tag|topics|authorkeywords|indexkeywords|subjects|manualtags|kw|keywordslist"
-    "|subjectareas|primaryarea",
+    "|subjectareas|primaryarea|keywordsdisplayname",
     "categories": "categories|category|primarycategory",
     "tldr": "tldr|tl;dr|tldrtext|onesentencesummary|oneline|shortsummary",
     "upvotes": "upvotes|votes|likes|points|score|stars",
@@ -43,11 +44,13 @@ KNOWN: dict[str, str] = {name: field for field, names in _NAMES.items() for name
 FIELDS = frozenset(_NAMES)
 """The names that `columns` may declare."""
 
-# Of two columns that mean the same, the one with the better name wins; these names are the weaker ones.
+# Of two columns that mean the same, the one with the better name wins; these names are the weaker and the better ones.
 _WEAK = frozenset(
     "name paper description snippet source score stars da y1 dateadded updated updatedate publication"
     " href site displayname summary forum t2 links key".split()
 )
+
+_STRONG = frozenset(("authorfullnames",))
 
 
 @lru_cache(maxsize=8_192)
@@ -73,9 +76,13 @@ def assign(names: tuple[str, ...]) -> tuple[tuple[int, str], ...]:
         if field is None:
             continue
         held = best.get(field)
-        if held is None or (_plain(names[held]) in _WEAK and _plain(name) not in _WEAK):
+        if held is None or _strength(name) > _strength(names[held]):
             best[field] = index
     return tuple(sorted((index, field) for field, index in best.items()))
+
+
+def _strength(name: str) -> int:
+    return 2 if _plain(name) in _STRONG else 0 if _plain(name) in _WEAK else 1
 
 
 def recognised(names: Iterable[str]) -> set[str]:

@@ -10,7 +10,7 @@ from rag.parsers.listings import read_abstracts, read_blocks, read_lines, read_p
 from rag.parsers.objects import read_json, read_json_lines
 from rag.parsers.ris import read_ris
 from rag.parsers.tables import check_csv, check_tsv, read_csv, read_tsv
-from rag.parsers.tagged import read_medline, read_wos
+from rag.parsers.tagged import read_endnote, read_medline, read_wos
 from rag.parsers.text_pages import read_text
 
 TABLE: dict[str, Format] = {
@@ -30,6 +30,7 @@ TABLE: dict[str, Format] = {
         Format("ris", "RIS (Zotero, EndNote, publishers)", read_ris),
         Format("medline", "PubMed's MEDLINE form (.nbib)", read_medline),
         Format("wos", "plain text of the Web of Science", read_wos),
+        Format("endnote", "EndNote's tagged form (.enw; ACM, Google Scholar)", read_endnote),
         Format("arxiv-page", "a copied page of arXiv's search results or new papers", read_arxiv_page),
         Format("csv", "comma-separated values with a header (Zotero, Scopus, …)", read_csv, check_csv),
         Format("tsv", "tab-separated values with a header", read_tsv, check_tsv),

@@ -16,6 +16,8 @@ _SPACE = re.compile(r"[\s,\x1e]*")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]|"', re.DOTALL)
 _NEXT_OBJECT = re.compile(r"(?:^|[\n,\[])\s*(?=\{\s*\")")
 _LIST_OF_OBJECTS = re.compile(r"\"\s*:\s*\[\s*\{")
+_ENVELOPE = frozenset("meta query facets status time params".split())
+"""Keys of objects that say something about an answer and hold no records: OpenAlex, Crossref and DBLP have them."""
 _MAX_DEPTH = 40
 _FREE_WORK, _MAX_WORK = 16 * 1024 * 1024, 16
 """Characters that may be looked at in vain: so many, and so many more for each character that was passed."""
@@ -103,7 +105,7 @@ class _Document:
                 break
             self._at += 1
             if self._peek() in "[{" and field_of(str(key[1])) in (None, "content"):
-                yield from self._value(depth + 1)
+                yield from self._envelope(depth + 1) if key[1] in _ENVELOPE else self._value(depth + 1)
                 continue
             value = self._whole(self._here())
             if isinstance(value, Reject):
@@ -114,6 +116,15 @@ class _Document:
             self._at += 1
         if any(field_of(key) in ("title", "abstract") for key in own):
             yield line, own
+
+    def _envelope(self, depth: int) -> Iterator[tuple[int, Any] | Reject]:
+        """What lies under a key of an envelope: nothing where it is an object that holds no record."""
+        if self._peek() == "{" and self._is_record():
+            found = self._whole(self._here())
+            if isinstance(found, Reject) or _names(found[1]) & {"title", "abstract"}:
+                yield found
+        else:
+            yield from self._value(depth)
 
     def _is_record(self) -> bool:
         """Whether the object here is a record by itself (or broken), and nothing to look through for records."""
@@ -259,10 +270,14 @@ class _Document:
 
 def _is_record(value: dict[str, Any]) -> bool:
     """Whether an object has a title or an abstract, or has nothing in it where records could be."""
-    known = {field_of(key) for key in value}
+    known = _names(value)
     if known & {"title", "abstract"} or ("content" in known and isinstance(value.get("content"), dict)):
         return True
     return not any(isinstance(item, list | dict) and _may_hold(key, item) for key, item in value.items())
+
+
+def _names(value: dict[str, Any]) -> set[str | None]:
+    return {field_of(key) for key in value}
 
 
 def _may_hold(key: str, item: Any) -> bool:

@@ -12,6 +12,9 @@ from rag.parsers.clean import is_placeholder, tidy, unescaped
 MAX_AUTHORS = 5_000
 _AND = re.compile(r"\s*,?\s+(?:and|&)\s+|\s+&\s*", re.IGNORECASE)
 _BRACKETS = re.compile(r"\s*\([^()]*\)")
+_NUMBER = re.compile(r"\s*\(\d{6,}\)\s*$")  # of an author, in Scopus
+# "van der Berg, Anna": one author of an export that has ";" between several. Two whole names have spaces in both.
+_LONE = re.compile(r"(?!.*(?:\bet al\b|\band\b|[&(]))(?:[^\s,;]+,\s*[^,;]+|[^,;]+,\s*[^\s,;]+)", re.IGNORECASE)
 _INITIALS = re.compile(r"(?:[A-Z]\.?[\s-]?){1,4}")
 
 
@@ -35,7 +38,9 @@ def split_authors(value: Any) -> list[str]:
     if text.startswith("[") and text.endswith("]"):
         return _written_list(text)
     if ";" in text or "\n" in text or "|" in text:
-        return [swapped(part) for part in re.split(r"[;\n|]", text)]
+        return [swapped(_NUMBER.sub("", part)) for part in re.split(r"[;\n|]", text)]
+    if _LONE.fullmatch(name := _NUMBER.sub("", text)):
+        return [swapped(name)]
     text = _without_brackets(text)
     parts = _AND.split(text)
     if len(parts) > 1 and all(part.count(",") == 1 for part in parts):

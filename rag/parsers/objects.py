@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from rag.papers import Record, Reject, SourceRef
+from rag.parsers.dialects import understood
 from rag.parsers.fields import assign, declared
 from rag.parsers.json_stream import stream_objects
 from rag.parsers.reading import LineSource, Source
@@ -47,7 +48,7 @@ class _Mapper:
     def record(self, number: int, value: Any) -> Record | Reject:
         if not isinstance(value, dict):
             return self._source.reject(number, f"not a JSON object but a {_kind(value)}")
-        given = cast("dict[str, Any]", value)
+        given = understood(cast("dict[str, Any]", value))
         fields = self._fields(given)
         content = fields.pop("content", None)
         if isinstance(content, dict):  # OpenReview: {"content": {"title": {"value": …}}}

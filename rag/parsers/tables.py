@@ -18,6 +18,8 @@ from rag.parsers.records import build
 _MAX_ROW = 2 * MAX_ABSTRACT
 _MAX_ROW_LINES = 2_000
 DELIMITERS = ",;\t|"
+# The Web of Science heads its columns with tags: "DA" is the day of the export, "ID" more keywords.
+_WOS_COLUMNS = {"AF": "author full names", "DE": "keywords", "PD": "date", "DA": "", "UT": "id", "ID": ""}
 _ENOUGH_WORDS = 8
 Columns = Mapping[str, str | int]
 Places = tuple[tuple[int, str], ...]
@@ -182,7 +184,7 @@ def _is_whole(fields: Mapping[str, str], places: Places) -> bool:
 
 def _places(source: Source, cells: list[str], columns: Columns) -> tuple[Places, bool]:
     """Which cell means what, and whether this first row is a header."""
-    names = tuple(tidy(cell).strip('"') for cell in cells)
+    names = _names(cells)
     numbered = {name: int(column) - 1 for name, column in columns.items() if str(column).isdigit()}
     if columns and len(numbered) == len(columns):
         _check(columns, [name for name, index in numbered.items() if not 0 <= index < len(names)], names, source)
@@ -203,6 +205,13 @@ def _places(source: Source, cells: list[str], columns: Columns) -> tuple[Places,
             " declare them, e.g. --column title=Headline, in Python columns={'title': 'Headline', 'abstract': 4}"
         )
     return found, True
+
+
+def _names(cells: list[str]) -> tuple[str, ...]:
+    names = tuple(tidy(cell).strip('"') for cell in cells)
+    if {"PT", "AU", "TI"} <= set(names):
+        return tuple(_WOS_COLUMNS.get(name, name) for name in names)
+    return names
 
 
 def _check(columns: Columns, missing: list[str], names: tuple[str, ...], source: Source) -> None:
