@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag.connection import Connections, bounded
 from rag.errors import MissingExtra, ModelRejected, SettingsError
 from rag.llama_encoder import REQUEST_TEXTS, LlamaEncoder, as_llama_embedding
 from rag.servers import redacted
@@ -34,6 +35,7 @@ OPENAI_URL = "https://api.openai.com/v1"
 PASSAGE_TOKENS = 64
 """Tokens of a passage that the deep encoder's transformer reads: its title and what the abstract is about. More of them
 cost more and find less (rag/encoder/MODEL_CARD.md)."""
+_SILENCE, _WHOLE = 60.0, 4  # seconds until a server is given up; passages may take so many times as long
 _LONGEST_TEXT = 8191  # tokens that OpenAI's embedding models take
 _OPENAI_DIMENSIONS = {
     "text-embedding-3-small": 1536,
@@ -179,6 +181,8 @@ def _from_server(settings: EmbeddingSettings) -> LlamaEncoder:
     known = _OPENAI_DIMENSIONS.get(settings.model) if url == OPENAI_URL else None
     options = {name: value for name, value in settings.options.items() if name != "dimensions"}
     dimensions = settings.dimensions or settings.options.get("dimensions")
+    patience = float(options.get("timeout", _SILENCE))
+    connections = Connections()
 
     def build() -> BaseEmbedding:
         key = os.environ.get("OPENAI_API_KEY", "")
@@ -190,6 +194,7 @@ def _from_server(settings: EmbeddingSettings) -> LlamaEncoder:
             raise MissingExtra("llama-index-embeddings-openai", "openai") from error
         arguments: dict[str, Any] = {"max_retries": 0, "embed_batch_size": REQUEST_TEXTS, **options}
         arguments["dimensions"] = dimensions
+        arguments.setdefault("http_client", connections.client(patience))
         # `model_name` takes any name; `model` only OpenAI's own.
         return OpenAIEmbedding(model_name=settings.model, api_key=key or "none", api_base=url, **arguments)
 
@@ -201,6 +206,7 @@ def _from_server(settings: EmbeddingSettings) -> LlamaEncoder:
         dimension=dimensions or known,
         longest=_LONGEST_TEXT,
         retries=settings.retries,
+        watched=lambda side: bounded(connections, patience if side == "query" else _WHOLE * patience),
     )
 
 

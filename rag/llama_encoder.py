@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,8 @@ class LlamaEncoder:
     the vectors, apart from their dimension; `model` is the name that has a price. Texts are cut after `longest`
     tokens. Raises ModelRejected (key, model name, input), ModelUnavailable (refused, timed out, overloaded) after
     `retries` tries more, at most two for a question and none where the server was silent for the client's whole
-    timeout, or LibraryMismatch for vectors of another dimension.
+    timeout, or LibraryMismatch for vectors of another dimension. Requests are made within `watched`, which bounds their
+    time.
     """
 
     def __init__(
@@ -47,12 +48,14 @@ class LlamaEncoder:
         dimension: int | None = None,
         longest: int | None = None,
         retries: int = 0,
+        watched: Callable[[Side], AbstractContextManager[None]] = lambda side: nullcontext(),
     ) -> None:
         self._build = build
         self._identity = identity
         self._dimension = dimension
         self._longest = longest
         self._retries = retries
+        self._watched = watched
         self.batch_size = min(batch_size, REQUEST_TEXTS)
         self.model = model or name
         self.name = name
@@ -123,7 +126,7 @@ class LlamaEncoder:
     def _embed_once(self, texts: list[str], side: Side) -> Vectors:
         import numpy as np
 
-        with _explained(self.name):
+        with _explained(self.name), self._watched(side):
             if side == "query":
                 found = [self._model.get_query_embedding(text) for text in texts]
             else:

@@ -8,13 +8,13 @@ import os
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from rag.connection import Connection, Connections, Stop, Watchdog
 from rag.errors import ModelError, ModelRejected, ModelUnavailable
 from rag.servers import asked_seconds, pause, redacted
 from rag.settings import LLMSettings, PriceSettings
-from rag.spending import Tally, Till
+from rag.spending import Call, Tally, Till
 from rag.steps import Step, streamed
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Role = Literal["system", "user", "assistant"]
 
+_ENDED = re.compile(r"[.!?\])】。！？؟।]\W*$")
+_MOST_CHARACTERS = 20  # a token, far more than a text's tokens have on the average
+_MOST_TOKENS = 10**8  # of one call: more is no count
 _LONGEST_WAIT = 20.0  # seconds that a Retry-After is obeyed; a longer one is an error at once
 
 
@@ -138,7 +141,7 @@ class ChatModel:
 
     def _attempt(self, messages: Sequence[Message], reply: Reply, stop: Stop) -> Iterator[str]:
         reply.finish, reply.usage = None, {}
-        connection = Connection()
+        connection, left = Connection(), self.settings.max_tokens * _MOST_CHARACTERS
         with (
             self._till.call([message.content for message in messages], stop.tally) as call,
             stop.calling(connection.abort),
@@ -146,22 +149,27 @@ class ChatModel:
         ):
             call.usage = reply.usage
             try:
-                with contextlib.closing(self._pieces(messages, reply, connection)) as pieces:
+                with contextlib.closing(self._pieces(messages, reply, connection, watchdog)) as pieces:
                     for piece in pieces:
                         watchdog.fed()
                         call.said.append(piece)
                         yield piece
-            except GeneratorExit:  # nobody reads any more; LlamaIndex would keep the connection for a while
-                connection.abort()
-                raise
+                        if (left := left - len(piece)) < 0:  # it keeps to no max_tokens, and may never end
+                            reply.finish = "length"
+                            break
             except Exception as error:  # noqa: BLE001 - whatever a server's answer breaks in three libraries
-                mapped = _mapped(error, self.settings, watchdog, stop)
-                call.lost = isinstance(mapped, _TimedOut)
-                raise mapped from None
-            call.lost = watchdog.expired
-            _judge("".join(call.said), reply, self.settings, watchdog, stop)
+                if stop.is_set or not _is_whole(call, reply):
+                    mapped = _mapped(error, self.settings, watchdog, stop)
+                    call.lost = isinstance(mapped, _TimedOut)
+                    raise mapped from None
+            finally:
+                connection.close()
+            call.lost = watchdog.expired and not _is_whole(call, reply)
+            _judge(call, reply, self.settings, stop)
 
-    def _pieces(self, messages: Sequence[Message], reply: Reply, connection: Connection) -> Generator[str]:
+    def _pieces(
+        self, messages: Sequence[Message], reply: Reply, connection: Connection, watchdog: Watchdog
+    ) -> Generator[str]:
         from llama_index.core.base.llms.types import ChatMessage
 
         chat = [ChatMessage(role=message.role, content=message.content) for message in messages]
@@ -172,6 +180,8 @@ class ChatModel:
             _note(first.raw, reply)
             if first.delta:
                 yield first.delta
+            if reply.finish:
+                watchdog.ending()
             first = next(chunks, None)
 
 
@@ -199,7 +209,7 @@ def _build(settings: LLMSettings, connections: Connections) -> LLM:
         "timeout": settings.timeout,
         "api_key": key or "none",
         "api_base": settings.base_url or os.environ.get("OPENAI_BASE_URL") or None,
-        "http_client": httpx.Client(timeout=timeout, event_hooks={"response": [connections.response]}),
+        "http_client": connections.client(timeout),
         "additional_kwargs": {"stream_options": {"include_usage": True}},
     }
     if settings.kind == "openai" and _known(settings.model):
@@ -223,8 +233,13 @@ def _note(raw: Any, reply: Reply) -> None:
     if choices and choices[0].finish_reason:
         reply.finish = str(choices[0].finish_reason)
     usage = getattr(raw, "usage", None)
-    if usage is not None:
-        reply.usage.update(prompt=int(usage.prompt_tokens), completion=int(usage.completion_tokens))
+    prompt, completion = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
+    if _is_count(prompt) and _is_count(completion):  # servers leave one out, or send null
+        reply.usage.update(prompt=int(prompt), completion=int(completion))
+
+
+def _is_count(told: Any) -> TypeGuard[int]:
+    return isinstance(told, int) and not isinstance(told, bool) and 0 <= told < _MOST_TOKENS
 
 
 def _counts(reply: Reply) -> dict[str, str | int]:
@@ -234,18 +249,23 @@ def _counts(reply: Reply) -> dict[str, str | int]:
     return counts | ({"finish_reason": reply.finish} if reply.finish else {})
 
 
-def _judge(said: str, reply: Reply, settings: LLMSettings, watchdog: Watchdog, stop: Stop) -> None:
+def _is_whole(call: Call, reply: Reply) -> bool:
+    """Whether all of an answer is there, and only its counts may be missing."""
+    return bool(reply.finish and call.said)
+
+
+def _judge(call: Call, reply: Reply, settings: LLMSettings, stop: Stop) -> None:
     """Raise where a stream that ended without an error is no answer all the same."""
-    where = _where(settings)
+    where, said = _where(settings), "".join(call.said)
     if stop.is_set:
         raise ModelUnavailable("stopped")
-    if watchdog.expired:
+    if call.lost:
         raise _TimedOut(f"{where} sent nothing more for too long (llm.timeout is {settings.timeout:g} s)")
     if reply.finish == "content_filter":
         raise ModelRejected(f"{where} refused to answer (content filter)")
     if not said.strip():
         raise ModelUnavailable(f"{where} sent an empty answer")
-    if reply.finish is None and not re.search(r"[.!?\])】]\W*$", said):
+    if reply.finish is None and not _ENDED.search(said):
         raise ModelUnavailable(f"{where} cut the answer off")
 
 

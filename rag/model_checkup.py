@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rag.check import Check
+from rag.connection import Connections, bounded
 from rag.embeddings import OPENAI_URL, load_encoder
 from rag.errors import CitewiseError
 from rag.llama_encoder import LlamaEncoder
@@ -113,12 +114,13 @@ def _server(asked: _Asked) -> Iterator[Check]:
 def _asked(asked: _Asked) -> Check:
     import httpx
 
-    check, place = partial(Check, asked.check), _shown(asked.address)
+    check, place, connections = partial(Check, asked.check), _shown(asked.address), Connections()
     key = os.environ.get("OPENAI_API_KEY", "").strip()
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     address = f"set {asked.section}.base_url or OPENAI_BASE_URL (most end in /v1)"
     try:  # redirects are not followed: the key is for this address only
-        response = httpx.get(f"{asked.address}/models", headers=headers, timeout=_PATIENCE_SECONDS)
+        with connections.client(_PATIENCE_SECONDS) as client, bounded(connections, 2 * _PATIENCE_SECONDS):
+            response = client.get(f"{asked.address}/models", headers=headers)
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         told = redacted(str(error)) or type(error).__name__
         return check(ok=False, message=f"{place} does not answer: {told}", remedy=f"start the server, or {address}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -14,7 +15,8 @@ class EmbeddingServer:
     """Speaks /v1/embeddings on loopback: vectors count letters; requests are kept.
 
     `fail_with` makes it refuse all, `failures` one request each, None letting one through; after `answers` requests it
-    hangs up, and sets `silence`. While `speaking` is cleared it takes requests and answers none.
+    hangs up, and sets `silence`. While `speaking` is cleared it takes requests and answers none; with `dripping` it
+    answers with blanks, one by one, for some seconds.
     """
 
     def __init__(self) -> None:
@@ -27,6 +29,7 @@ class EmbeddingServer:
         self.silence = threading.Event()
         self.speaking = threading.Event()
         self.speaking.set()
+        self.dripping = False
         self.dimension = 26
         outer = self
 
@@ -42,7 +45,15 @@ class EmbeddingServer:
                 status, answer = outer.answer(body)
                 payload = json.dumps(answer).encode()
                 with suppress(ConnectionError):  # whoever asked may have given up
+                    if outer.dripping:
+                        self.drip()
                     self.tell(status, payload)
+
+            def drip(self):
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+                for _ in range(100):
+                    self.wfile.write(b" ")
+                    time.sleep(0.05)
 
             def tell(self, status, payload):
                 self.send_response(status)

@@ -242,12 +242,70 @@ def stalls(text: str = "", *, seconds: float = 5.0) -> Step:
     return step
 
 
+def lingers(text: str, *, cut: bool = False) -> Step:
+    """Streams a whole answer with its finish reason, and then nothing more until the client has gone; with `cut` it
+    drops the connection instead."""
+
+    def step(handler: Handler) -> None:
+        handler.begin_stream()
+        handler.send_event(_delta(text))
+        handler.send_event(_delta(finish="stop"))
+        if cut:
+            handler.wfile.write(b"ff\r\ndata: {")
+            handler.close_connection = True
+            return
+        while True:
+            handler.send_chunk(b": still here\n\n")
+            time.sleep(0.02)
+
+    return step
+
+
 def silent(seconds: float = 5.0) -> Step:
     """Reads the request and never answers."""
 
     def step(handler: Handler) -> None:
         time.sleep(seconds)
         handler.close_connection = True
+
+    return step
+
+
+def dawdles(seconds: float = 5.0) -> Step:
+    """Sends the headers of its answer so slowly that no read ever times out, and then hangs up."""
+
+    def step(handler: Handler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            handler.wfile.write(b"X-Still: here\r\n")
+            handler.wfile.flush()
+            time.sleep(0.05)
+        handler.close_connection = True
+
+    return step
+
+
+def never_ends(text: str) -> Step:
+    """Streams a text over and over, whatever limit was set, until the client has gone."""
+
+    def step(handler: Handler) -> None:
+        handler.begin_stream()
+        while True:
+            handler.send_event(_delta(text))
+
+    return step
+
+
+def counts(usage: Any, text: str = "Because it is so.") -> Step:
+    """Streams a text and tells this as the tokens used."""
+
+    def step(handler: Handler) -> None:
+        handler.begin_stream()
+        handler.send_event(_delta(text))
+        handler.send_event({**_delta(finish="stop"), "usage": usage})
+        handler.send_event("[DONE]")
+        handler.end_stream()
 
     return step
 
@@ -263,12 +321,15 @@ def babbles() -> Step:
     return step
 
 
-def streams_nonsense() -> Step:
-    """Streams JSON of another shape."""
+def streams_nonsense(*, on: bool = False) -> Step:
+    """Streams JSON of another shape; with `on`, comments after it until the client has gone."""
 
     def step(handler: Handler) -> None:
         handler.begin_stream()
         handler.send_event({"choices": "many"})
+        while on:
+            handler.send_chunk(b": still here\n\n")
+            time.sleep(0.02)
         handler.end_stream()
 
     return step

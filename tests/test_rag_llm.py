@@ -1,5 +1,6 @@
 """The language model's connection: what it sends, how it fails, how it stops."""
 
+import gc
 import socket
 import threading
 import time
@@ -171,6 +172,76 @@ def test_stall_is_bounded_even_when_the_server_keeps_the_stream_open(step):
         with pytest.raises(ModelUnavailable, match=r"timeout is 0\.5 s"):
             text_of(model(server, timeout=0.5, retries=0).stream(ASK, Reply()))
     assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["new connection", "kept connection"])
+def test_a_server_that_dawdles_over_its_headers_is_given_up(again):
+    steps = [script.says("Well."), script.dawdles()] if again else [script.dawdles()]
+    with serving(*steps) as server:
+        slow = model(server, timeout=0.5, retries=0)
+        if again:
+            slow.complete(ASK)
+        with pytest.raises(ModelUnavailable, match=r"timeout is 0\.5 s"):
+            slow.complete(ASK)
+        assert server.disconnected.wait(30)  # and did not end it by itself
+
+
+def test_a_stream_that_breaks_off_is_closed_at_once_and_not_by_the_garbage_collector():
+    with serving(script.streams_nonsense(on=True)) as server:
+        broken = model(server, retries=0)
+        gc.collect()
+        gc.disable()
+        try:
+            with pytest.raises(ModelUnavailable, match="no answer"):
+                broken.complete(ASK)
+            assert server.disconnected.wait(10)
+        finally:
+            gc.enable()
+
+
+def test_an_answer_that_keeps_to_no_limit_is_cut_and_the_connection_closed():
+    with serving(script.never_ends("and so on ")) as server:
+        reply = Reply()
+        said = model(server, max_tokens=32).complete(ASK, reply)
+        assert server.disconnected.wait(30)
+    assert len(said) < 32 * 20 + 20
+    assert reply.finish == "length"
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        {},
+        {"prompt_tokens": 9},
+        {"prompt_tokens": None, "completion_tokens": None},
+        {"prompt_tokens": -5, "completion_tokens": 3},
+        {"prompt_tokens": 10**30, "completion_tokens": 3},
+        {"prompt_tokens": True, "completion_tokens": False},
+        "many",
+        [1, 2],
+    ],
+    ids=str,
+)
+def test_tokens_that_are_told_wrongly_cost_no_answer(usage):
+    with serving(script.counts(usage)) as server:
+        reply = Reply()
+        assert model(server, retries=0).complete(ASK, reply) == "Because it is so."
+    assert reply.usage == {}
+
+
+@pytest.mark.parametrize("said", ["因为就是这样。", "لماذا لا؟", "ऐसा ही है।"])
+def test_a_sentence_of_another_script_that_no_finish_reason_follows_is_whole(said):
+    with serving(script.says(said, finish=None)) as server:
+        assert model(server, retries=0).complete(ASK) == said
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["lingers", "breaks off"])
+def test_a_whole_answer_is_kept_whatever_the_server_does_after_it(cut):
+    with serving(script.lingers("Because it is so.", cut=cut)) as server:
+        stop = Stop()
+        assert model(server, timeout=0.5, retries=0).complete(ASK, Reply(), stop) == "Because it is so."
+    assert not any(server.requests[1:])
 
 
 def test_content_filter_is_a_rejection():

@@ -37,6 +37,7 @@ FAILURES = [
     pytest.param(script.babbles(), "no answer", id="invalid JSON"),
     pytest.param(script.page(), "empty answer", id="web page"),
     pytest.param(script.says(""), "empty answer", id="empty"),
+    pytest.param(script.says("[1][2] ..."), "held no words", id="markers only"),
     pytest.param(script.silent(60), "llm.timeout", id="silent"),
     pytest.param(script.stalls("It took", seconds=60), "llm.timeout", id="stalls"),
 ]

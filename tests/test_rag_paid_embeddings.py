@@ -318,6 +318,16 @@ def test_a_silent_server_is_waited_for_once_before_words_alone_are_searched(serv
     assert len(server.requests) == 1
 
 
+def test_a_server_that_answers_with_blanks_only_is_given_up(server, papers, tmp_path):
+    with library_on(tmp_path / "library", server) as library:
+        library.ingest([papers])
+    server.dripping = True
+    with library_on(tmp_path / "library", server, retries=4, options={"timeout": 0.3}) as library:
+        answer = library.ask("How long does the koala sleep?")
+    assert "13 hours" in answer.text
+    assert "no whole answer in 0.3 s" in answer.notes[0]
+
+
 @pytest.mark.parametrize("failure", [(401, "no"), (404, "no such model"), (429, "slow down")])
 def test_whatever_the_server_refuses_the_words_are_searched(server, papers, tmp_path, failure):
     with library_on(tmp_path / "library", server) as library:

@@ -13,7 +13,7 @@ from rag.answers import Delta
 from rag.citations import split_draft
 from rag.errors import ModelUnavailable
 from rag.llm import ChatModel, Message, Reply, Restart
-from rag.markers import bracketed
+from rag.markers import bracketed, without_markers
 from rag.prompts import NOT_FOUND
 from rag.text import sentences
 
@@ -42,8 +42,8 @@ class ModelAnswerer:
         answer, missing = written.parts(said)
         notes = ("The model's answer was cut off at llm.max_tokens.",) if reply.finish == "length" else ()
         answer = _complete_sentences(answer) if notes else answer
-        if not answer.strip() and not missing:
-            raise ModelUnavailable("the model's answer held nothing but what had to be removed")
+        if not missing and not any(map(str.isalnum, without_markers(answer))):
+            raise ModelUnavailable("the model's answer held no words, or none but what had to be removed")
         yield Draft(
             sentences=tuple(split_draft(answer)),
             abstained=_attributed(missing) if not answer.strip() else None,
