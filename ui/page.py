@@ -16,6 +16,7 @@ from ui.endpoints import Endpoints
 from ui.exchange import Talk
 from ui.handlers import Handlers, told
 from ui.health import Health
+from ui.limits import Bounded
 from ui.looks import looks
 from ui.metrics import CountedRequests, Metrics, MetricsServer
 from ui.request_log import RequestLog
@@ -92,7 +93,7 @@ def _application(
     watching = [Middleware(RequestLog)] if library.settings.chat.json_logs else []
     watching += [Middleware(CountedRequests, metrics=metrics)] if metrics else []
     layers = [*watching, Middleware(SafeHeaders, local=auth is None), Middleware(Health, library=library, doors=doors)]
-    layers += [Middleware(Doorkeeper, doors=doors), *([Middleware(SignIn)] if auth else [])]
+    layers += [Middleware(Bounded), Middleware(Doorkeeper, doors=doors), *([Middleware(SignIn)] if auth else [])]
     if not mcp:
         return {"middleware": layers}
     from ui.agents import Tools, lifespan, tools_server

@@ -6,6 +6,7 @@ import os
 import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from rag.errors import SettingsError
 
@@ -24,6 +25,8 @@ _HEADERS = {
     b"x-content-type-options": b"nosniff",
 }
 _WEAK = {"admin", "password", "citewise", "letmein", "changeme", "123456789012", "passwordpassword"}
+_MISDIRECTED = "this page is for 127.0.0.1 or localhost; set CITEWISE_USER and CITEWISE_PASSWORD to serve other names"
+_FROM_ELSEWHERE = "a page of another site asks; a proxy in between must pass on Host or X-Forwarded-Host"
 _SHORTEST = 12
 _PORT = re.compile(r":\d+$")
 
@@ -32,7 +35,8 @@ class SafeHeaders:
     """ASGI middleware that adds the policy to every response.
 
     With `local`, a request must name this machine: else a web page elsewhere could point a name of its own here and
-    then ask as if from the page (DNS rebinding).
+    then ask as if from the page (DNS rebinding). A request that a page of another site sends is refused, whatever it
+    asks for: Gradio would do it, with the cookie of whoever is signed in, and let that site read what comes of it.
     """
 
     def __init__(self, app: Callable[..., Awaitable[None]], *, local: bool = False) -> None:
@@ -44,7 +48,9 @@ class SafeHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif self._local and not _names_this_machine(scope):
-            await _misdirected(scope, receive, send)
+            await _refused(scope, receive, send, 421, _MISDIRECTED)
+        elif _from_another_site(scope):
+            await _refused(scope, receive, send, 403, _FROM_ELSEWHERE)
         else:
 
             async def tell(message: Any) -> None:
@@ -60,11 +66,29 @@ def _names_this_machine(scope: Any) -> bool:
     return is_loopback(host.rpartition(":")[0].strip("[]") if _PORT.search(host) else host.strip("[]"))
 
 
-async def _misdirected(scope: Any, receive: Any, send: Any) -> None:
+def _from_another_site(scope: Any) -> bool:
+    """Whether a browser says that a page under another name sends this; ports make no other site."""
+    headers = dict(scope["headers"])
+    origin = headers.get(b"origin")
+    if origin is None or headers.get(b"sec-fetch-site") == b"same-origin":  # neither can be set by a page
+        return False
+    own = b",".join(headers.get(name, b"") for name in (b"host", b"x-forwarded-host"))
+    names = {_name(f"//{host.strip()}") for host in own.decode("latin-1").split(",")} - {""}
+    asking = _name(origin.decode("latin-1"))
+    return asking not in names and not (is_loopback(asking) and any(map(is_loopback, names)))
+
+
+def _name(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+
+
+async def _refused(scope: Any, receive: Any, send: Any, status: int, told: str) -> None:
     from starlette.responses import PlainTextResponse
 
-    told = "this page is for 127.0.0.1 or localhost; set CITEWISE_USER and CITEWISE_PASSWORD to serve other names"
-    await PlainTextResponse(told, 421)(scope, receive, send)
+    await PlainTextResponse(told, status)(scope, receive, send)
 
 
 def is_loopback(host: str) -> bool:
