@@ -10,7 +10,8 @@ import pytest
 
 from rag import Answer, Citation, Filters, Paper, Sentence, Source
 from rag.errors import SettingsError
-from rag.papers import SourceRef
+from rag.papers import Record, SourceRef
+from rag.parsers import parse_text
 from rag.settings import Settings
 from ui import render
 from ui.conversation import dropped
@@ -195,6 +196,25 @@ def test_exports_hold_the_papers_and_cannot_be_broken_by_a_title():
     assert (row["title"], row["authors"], row["abstract"]) == ("50% of {Braces} & \\more", ["Ada Lovelace"], ABSTRACT)
     assert "Ember is 41% faster [1]." in exported([exchange], "md", Settings())
     assert '"sha256"' in exported([exchange], "json", Settings())
+
+
+@pytest.mark.parametrize(
+    ("title", "written"),
+    [
+        ("Counting $O(n^2)$ coins in $\\mathbf{x}$", "Counting $O(n^2)$ coins in $\\mathbf{x}$"),
+        ("\\input /etc/passwd", "\\textbackslash{}input /etc/passwd"),
+        ("$\\input /etc/passwd$", "\\$\\textbackslash{}input /etc/passwd\\$"),
+        ("$\\^^69nput x$", "\\$\\textbackslash{}\\textasciicircum{}\\textasciicircum{}69nput x\\$"),
+        ("x}, author={Nobody", "x\\textbraceright{}, author=\\textbraceleft{}Nobody"),
+        ("$a}$ {b", "\\$a\\textbraceright{}\\$ \\textbraceleft{}b"),
+        ("costs $5", "costs \\$5"),
+    ],
+)
+def test_a_title_in_bibtex_neither_runs_as_latex_nor_ends_its_field(title: str, written: str):
+    entry = exported([Exchange("q", answer(paper(title=title, authors=("Ada Lovelace",))))], "bib", Settings())
+    assert f"  title = {{{written}}},\n  author = {{Ada Lovelace}}" in entry
+    [record] = [item for item in parse_text(entry) if isinstance(item, Record)]
+    assert record.title == title
 
 
 def test_one_filter_can_be_dropped_without_the_others():

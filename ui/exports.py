@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rag import Paper
 from rag.spending import dollars
 from ui.exchange import Exchange, spent
+from ui.latex import as_latex
 from ui.record import recorded
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ _JOURNAL = re.compile(
     r"\b(?:journal|transactions|letters|annals|reviews?|nature|science|JMLR|TMLR|TACL|T?PAMI)\b", re.I
 )
 _RISKY = re.compile(r"[{}\s]")
-_BIBTEX = str.maketrans(
-    {**{c: f"\\{c}" for c in "&%#_"}, "{": "\\{", "}": "\\}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
-)
 
 
 def exported(exchanges: Sequence[Exchange], kind: str, settings: Settings, *, first: int = 0) -> str:
@@ -117,7 +115,7 @@ def _reference(paper: Paper) -> str:
 
 def _web(paper: Paper) -> str:
     """The paper's address where it is one of the web, else nothing."""
-    address = _RISKY.sub("", paper.url or "").replace("<", "%3C").replace(">", "%3E")
+    address = _RISKY.sub("", paper.url or "").replace("<", "%3C").replace(">", "%3E").replace("\\", "%5C")
     return address if re.match(r"https?://", address, re.IGNORECASE) else ""
 
 
@@ -156,7 +154,7 @@ def _bibtex(paper: Paper) -> str:
     }
     raw = {"url", "doi", "eprint"}
     body = ",\n".join(
-        f"  {name} = {{{_RISKY.sub('', value) if name in raw else value.translate(_BIBTEX)}}}"
+        f"  {name} = {{{_RISKY.sub('', value) if name in raw else as_latex(value)}}}"
         for name, value in rows.items()
         if value
     )
