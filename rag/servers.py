@@ -34,3 +34,12 @@ def without_keys(said: str) -> str:
     """A server's text without the key that it was sent: it may say that back."""
     key = os.environ.get("OPENAI_API_KEY", "").strip()
     return said.replace(key, "***") if len(key) >= _SHORTEST_KEY else said
+
+
+def without_password(address: str) -> str:
+    """An address without the user, the password and the query that may stand in it.
+
+    >>> without_password("https://me:secret@models.example:8443/v1?key=abc")
+    'https://models.example:8443/v1'
+    """
+    return re.sub(r"(?<=//)[^@/]*@|[?#].*$", "", address)

@@ -19,7 +19,7 @@ from ui.exchange import Exchange, Talk
 from ui.exports import exported, file_name
 from ui.library_view import Given, Shelf, stored
 from ui.record import recorded
-from ui.replay import read_record, replay, replayed
+from ui.replay import read_record, replay, replayed, settings_of
 
 ABSTRACT = "Glowworm lights the night with bacteria. It needs no power."
 
@@ -88,6 +88,36 @@ def test_what_is_no_record_is_refused_in_one_line(tmp_path: Path, content: str):
 def test_a_damaged_record_is_refused_in_one_line(starter_copy: Path):
     with open_library(starter_copy) as library, pytest.raises(InputError):
         list(replayed({"format": 1, "exchanges": [{"exchange": {"question": 7}}]}, library))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://evil.example/v1", "http://127.0.0.1.evil.example/v1", "http://127.0.0.1@evil.example/v1", "http://["],
+)
+def test_a_record_cannot_have_the_key_sent_to_an_address_that_the_user_did_not_name(address: str, monkeypatch):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    record = {"settings": {"llm": {"kind": "openai", "base_url": address}}}
+    with pytest.raises(InputError, match="if you trust it, set OPENAI_BASE_URL"):
+        settings_of(record)
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+    assert settings_of(record) == record["settings"]
+
+
+@pytest.mark.parametrize("llm", [{"kind": "openai"}, {"kind": "openai-like", "base_url": "http://localhost:11434/v1"}])
+def test_a_record_of_the_usual_servers_is_replayed(llm: dict[str, str]):
+    assert settings_of({"settings": {"llm": llm}}) == {"llm": llm}
+
+
+@pytest.mark.parametrize("settings", [5, [], {"llm": 5}, "llm"])
+def test_settings_that_are_none_are_refused_in_one_line(settings: object):
+    with pytest.raises(InputError, match="damaged"):
+        settings_of({"settings": settings})
+
+
+def test_a_password_in_an_address_is_in_no_record():
+    given = {"kind": "openai-like", "base_url": "https://me:secret@models.example/v1?key=abc"}
+    told = recorded((), Settings.model_validate({"llm": given}))["settings"]["llm"]
+    assert told["base_url"] == "https://models.example/v1"
 
 
 def test_a_whole_conversation_is_exported_under_the_name_of_its_first_question(starter_copy: Path):

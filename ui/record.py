@@ -8,6 +8,7 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from rag.servers import without_password
 from ui.exchange import Exchange, plain, spent
 
 if TYPE_CHECKING:
@@ -28,11 +29,19 @@ def recorded(exchanges: Sequence[Exchange], settings: Settings, *, first: int = 
     return {
         "format": FORMAT,
         "citewise": citewise_version(),
-        "settings": settings.model_dump(mode="json", exclude=_LEFT_OUT),
+        "settings": _told(settings),
         "spent": total._asdict() if (total := spent(exchanges[first:])) else None,
         "before": [plain(item) for item in exchanges[:first]],
         "exchanges": [_one(item) for item in exchanges[first:]],
     }
+
+
+def _told(settings: Settings) -> dict[str, Any]:
+    """The settings, without what may be secret in them."""
+    told = settings.model_dump(mode="json", exclude=_LEFT_OUT)
+    for name in ("llm", "embedding"):
+        told[name]["base_url"] = without_password(told[name]["base_url"]) if told[name]["base_url"] else None
+    return told
 
 
 def _one(item: Exchange) -> dict[str, Any]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
 from rag.cli.options import open_with
 from rag.errors import InputError
+from rag.servers import without_password
 from ui.exchange import Exchange, revived
+from ui.server import is_loopback
 
 if TYPE_CHECKING:
     from rag import Answer, Turn
@@ -66,8 +70,35 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def settings_of(record: dict[str, Any]) -> dict[str, Any]:
-    """The sections of the record's settings that decide what is retrieved and answered."""
-    return {name: record["settings"][name] for name in _SECTIONS if name in record.get("settings", {})}
+    """The sections of the record's settings that decide what is retrieved and answered.
+
+    Raises InputError where a record, which may come from anybody, would have the key and the abstracts sent to an
+    address that the user has not named.
+    """
+    given = record.get("settings", {})
+    llm = given.get("llm", {}) if isinstance(given, dict) else None
+    if not isinstance(llm, dict):
+        raise InputError("the record is damaged: its settings are none")
+    address = llm.get("base_url")
+    if llm.get("kind", "none") != "none" and address and not _is_own(str(address)):
+        raise InputError(
+            f"the record wants the model's server {_host(str(address))} asked, which would be sent your key and the"
+            f" abstracts: if you trust it, set OPENAI_BASE_URL to {without_password(str(address))}"
+        )
+    return {name: given[name] for name in _SECTIONS if name in given}
+
+
+def _is_own(address: str) -> bool:
+    """Whether an address is of this machine, or the one that the user's environment names."""
+    own = os.environ.get("OPENAI_BASE_URL", "")
+    return is_loopback(_host(address)) or address.rstrip("/") == own.rstrip("/")
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
 
 
 def replayed(record: dict[str, Any], library: Library) -> Iterator[Replayed]:
@@ -75,7 +106,7 @@ def replayed(record: dict[str, Any], library: Library) -> Iterator[Replayed]:
     try:
         before = [revived(item) for item in record.get("before", [])]
         asked = [(revived(item["exchange"]), item) for item in record["exchanges"]]
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"the record is damaged: {error}") from error
     for exchange, item in asked:
         answer = library.ask(exchange.question, filters=exchange.given, history=_turns(before))
