@@ -17,6 +17,7 @@ import pytest
 
 from rag import open_library
 from rag.errors import UsageError
+from ui.endpoints import Endpoints
 from ui.page import serve
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
@@ -126,6 +127,41 @@ def test_the_page_answers_to_the_names_of_this_machine_only(url: str, host: str,
 
 def test_with_a_password_the_page_may_have_any_name(locked_url: str):
     assert WEB.get(f"{locked_url}/login_check", headers={"host": "papers.example"}).status_code != 421
+
+
+def test_a_page_of_another_site_can_do_nothing_with_the_cookie_of_whoever_is_signed_in(locked_url: str):
+    with httpx.Client(timeout=60, trust_env=False) as browser:
+        assert browser.post(f"{locked_url}/login", data={"username": USER, "password": PASSWORD}).status_code == 200
+        assert browser.get(f"{locked_url}/config", headers={"origin": locked_url}).status_code == 200
+        for path in ("/config", "/gradio_api/info"):
+            stolen = browser.get(f"{locked_url}{path}", headers={"origin": "https://evil.example"})
+            assert stolen.status_code == 403
+            assert "access-control-allow-origin" not in stolen.headers
+        upload = {"files": {"files": ("papers.txt", b"Planted papers")}, "headers": {"origin": "https://evil.example"}}
+        assert browser.post(f"{locked_url}/gradio_api/upload", **upload).status_code == 403
+
+
+def test_more_than_the_page_can_use_is_refused_before_anybody_signs_in(locked_url: str):
+    assert WEB.post(f"{locked_url}/login", content=b"username=" + b"a" * 100_000).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("ask", {"question": None}),
+        ("ask", {"question": {"a": 1}}),
+        ("ask", {"question": "What is BERT?", "year_from": 10**30}),
+        ("ask", {"question": "What is BERT?", "year_to": "2019; DROP"}),
+        ("ask", {"question": "What is BERT?", "venue": ["ICLR"]}),
+        ("search", {"question": "bert", "k": "many"}),
+        ("search", {"question": "bert", "k": True}),
+        ("search", {"question": "bert", "year_from": float("nan")}),
+        ("search", {"question": "bert " * 1000}),
+    ],
+)
+def test_what_is_no_question_or_number_is_an_error_of_one_line(starter_folder: Path, name: str, given: dict[str, Any]):
+    with open_library(starter_folder) as library, pytest.raises(UsageError, match=r"must be|at most 4,000"):
+        getattr(Endpoints(library), name)(**given)
 
 
 def test_a_password_guards_the_tools_as_it_guards_the_page(locked_url: str):

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from rag import Filters, Hit
 from rag.errors import UsageError
+from rag.pipeline import LONGEST_QUESTION
 
 if TYPE_CHECKING:
     from rag.library import Library
 
 MOST = 100  # papers in one reply
+_MOST_NUMBER = 10**9
 
 
 class Endpoints:
@@ -23,7 +25,7 @@ class Endpoints:
         self, question: str, year_from: int | None = None, year_to: int | None = None, venue: str | None = None
     ) -> dict[str, Any]:
         """Answer a question from the abstracts; each sentence of the text is cited to a sentence of an abstract."""
-        return self._library.ask(question, filters=_filters(year_from, year_to, venue)).as_json()
+        return self._library.ask(_text("question", question), filters=_filters(year_from, year_to, venue)).as_json()
 
     def search(
         self,
@@ -34,14 +36,32 @@ class Endpoints:
         venue: str | None = None,
     ) -> dict[str, Any]:
         """The papers nearest to a question, best first, each with its abstract and its nearest sentence."""
-        found = self._library.retrieve(question, max(1, min(MOST, k)), filters=_filters(year_from, year_to, venue))
+        wanted, filters = max(1, min(MOST, _number("k", k))), _filters(year_from, year_to, venue)
+        found = self._library.retrieve(_text("question", question), wanted, filters=filters)
         return {"question": question, "hits": [_plain(hit) for hit in found.hits], "notes": list(found.notes)}
 
 
 def _filters(year_from: int | None, year_to: int | None, venue: str | None) -> Filters:
-    if year_from and year_to and year_from > year_to:
-        raise UsageError(f"year_from is {year_from}, after year_to, {year_to}: no paper can be from these years")
-    return Filters(year_from=year_from, year_to=year_to, venues=(venue,) if venue else ())
+    first = None if year_from is None else _number("year_from", year_from)
+    last = None if year_to is None else _number("year_to", year_to)
+    if first and last and first > last:
+        raise UsageError(f"year_from is {first}, after year_to, {last}: no paper can be from these years")
+    return Filters(year_from=first, year_to=last, venues=(_text("venue", venue),) if venue else ())
+
+
+def _text(name: str, given: Any) -> str:
+    """A text of a request as it came: Gradio hands on whatever JSON somebody sends."""
+    if not isinstance(given, str):
+        raise UsageError(f"{name} must be text")
+    if len(given) > LONGEST_QUESTION:
+        raise UsageError(f"{name} has {len(given):,} characters; at most {LONGEST_QUESTION:,} are read, so shorten it")
+    return given
+
+
+def _number(name: str, given: Any) -> int:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not -_MOST_NUMBER < given < _MOST_NUMBER:
+        raise UsageError(f"{name} must be a whole number")
+    return int(given)
 
 
 def _plain(hit: Hit) -> dict[str, Any]:
