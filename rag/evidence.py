@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag import text
+from rag.answer_signs import holds, number_near
 from rag.interfaces import Encoder, WordStatistics
-from rag.kinds import asked_for, holds, number_near
 from rag.papers import Paper
+from rag.question_target import asked_for
 from rag.questions import Asked, Understanding, asks_for_papers, kind_of_answer
 from rag.text import stem_set
 

@@ -9,12 +9,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from rag import text
+from rag.answer_signs import holds, number_near
 from rag.answers import Hit
 from rag.coverage import View, Viewer, closest, joined_views
 from rag.evidence import ScoredSentence, Term, background, idf, question_terms, term_weight
 from rag.interfaces import Encoder, WordStatistics
-from rag.kinds import LIMIT_WORDS, asked_for, asks_limits, holds, number_near, tells_limits
+from rag.limitations import LIMIT_WORDS, asks_limits, tells_limits
 from rag.papers import Paper
+from rag.question_target import asked_for
 from rag.questions import Understanding
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 
 from rag import text
+from rag.answer_signs import holds
 from rag.evidence import says_all, wants_whoever_says
-from rag.kinds import asks_limits, holds, tells_limits
+from rag.limitations import asks_limits, tells_limits
 from rag.papers import Paper
 from rag.questions import Understanding
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag import text
+from rag.answer_signs import tells_of_another
 from rag.answerers.definitions import definition_in, thing_of
 from rag.answerers.polish import paper_name
 from rag.answerers.sentence_model import SentenceModel, kind_of, shipped_model, signs
 from rag.evidence import stem_set
-from rag.kinds import asks_limits, tells_limits, tells_of_another
+from rag.limitations import asks_limits, tells_limits
 from rag.questions import asks_for_papers
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag import text
+from rag.answer_signs import holds, number_near
 from rag.answerers.definitions import asks_definition
-from rag.kinds import asked_for, holds, number_near
+from rag.question_target import asked_for
 
 if TYPE_CHECKING:
     from rag.evidence import ScoredSentence

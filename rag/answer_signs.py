@@ -1,4 +1,4 @@
-"""What a question asks for, and signs in a sentence that it holds a thing of that kind: a number, a name, a reason."""
+"""Signs in a sentence that it holds a thing of the kind asked for: a number, a date, a name, a reason."""
 
 from __future__ import annotations
 
@@ -25,34 +25,6 @@ _REASON = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _PROPER = re.compile(r"(?<!^)(?<![.!?] )\b(?:[A-Z][\w-]*[A-Z0-9][\w-]*|[A-Z][a-z]+)\b")
-
-
-# The words right after the question word, up to a verb or preposition: what is asked for.
-_ASKED_FOR = re.compile(
-    r"""\b(?:how\smany|how\smuch|which|what(?:\sis|\sare|'s|’s|\swas|\swere)?(?:\s(?:the|a|an)\b)?)\s
-    (?P<phrase>(?:[\w@-]+(?:\s|$|\?)){1,4}?)
-    (?=(?:do|does|did|is|are|was|were|has|have|had|can|could|will|would|should|may|of|in|on|for|to|from|by|with
-       |at|that|when|reach\w*|get\w*|need\w*|use[sd]?|gives?|shows?|make[sd]?|let|work\w*|perform\w*|best|be)\b
-       |$|\?)""",
-    re.IGNORECASE | re.VERBOSE,
-)
-
-# Words that stand beside the number where a measure is asked for by its adjective.
-_MEASURES = {"large": "parameters size billion million", "long": "seconds minutes hours days weeks months"}
-_MEASURED = re.compile(r"\bhow\s(?:(?P<large>large|big|small)|(?P<long>long))\b", re.IGNORECASE)
-
-
-def asked_for(question: str) -> frozenset[str]:
-    """The stems of what is asked for, or of what its number is counted in.
-
-    >>> sorted(asked_for("How many attention heads does BERT have?"))
-    ['attent', 'head']
-    >>> sorted(asked_for("How long did training take?"))
-    ['day', 'hour', 'minut', 'month', 'second', 'week']
-    """
-    match, measured = _ASKED_FOR.search(question), _MEASURED.search(question)
-    phrase = match["phrase"] if match else ""
-    return stem_set(f"{phrase} {_MEASURES[measured.lastgroup]}" if measured and measured.lastgroup else phrase)
 
 
 def holds(asked: Asked, sentence: str) -> bool:
@@ -98,36 +70,3 @@ def tells_of_another(sentence: str, asked: frozenset[str]) -> bool:
     """
     owners = [stem_set(match["name"]) for match in _OTHERS_NUMBER.finditer(sentence)]
     return bool(owners) and not any(owner & asked for owner in owners)
-
-
-_LIMITS_ASKED = re.compile(
-    r"\b(?:limitations?|weakness(?:es)?|drawbacks?|shortcomings?|disadvantages?|downsides?|weak\spoints?)\b",
-    re.IGNORECASE,
-)
-_LIMITS_TOLD = re.compile(
-    r"\b(?:limitations?|weak(?:ness(?:es)?)?|drawbacks?|shortcomings?|lags|lagged|struggl\w+|fails?|failed|suffers?|suffered"
-    r"|cannot|worse|(?:cost|price)\sof\s[\w-]+\sis|less\s(?:well|accurate)|not\scompetitive|costly|expensive|at\sthe\scost|remains?\s(?:hard|weak)"
-    r"|hardly\s(?:chang|improv|help)\w*|difficult\w*|sensitive\sto)\b",
-    re.IGNORECASE,
-)
-
-
-def asks_limits(question: str) -> bool:
-    """Whether a question asks for the weaknesses of something."""
-    return bool(_LIMITS_ASKED.search(question))
-
-
-def tells_limits(sentence: str) -> bool:
-    """Whether a sentence tells a weakness, in whatever words.
-
-    >>> [tells_limits(f"It {one}.") for one in ("lags on MMLU", "hardly improves", "had little trouble", "hardly errs")]
-    [True, True, False, False]
-    """
-    return bool(_LIMITS_TOLD.search(sentence))
-
-
-LIMIT_WORDS = frozenset(
-    "limitation limitations weakness weaknesses drawback drawbacks shortcoming shortcomings disadvantage disadvantages"
-    " downside downsides weak point points".split()
-)
-"""The words of such a question that a paper with a weakness need not say."""
