@@ -27,6 +27,7 @@ from rag.stores.drafts import IndexJob
 from rag.stores.journal import Journal
 from rag.stores.manifest import Manifest
 from rag.stores.sqlite import CATALOG
+from rag.text import printable
 
 if TYPE_CHECKING:
     from rag.parsers import Notice
@@ -347,4 +348,4 @@ def _told(folder: Path, message: str) -> Notice:
 def _resolved(path: str) -> str:
     """One spelling for a file however it is named; addresses and pasted text as they are."""
     location = Path(path).expanduser()
-    return str(location.resolve()) if "://" not in path and location.exists() else path
+    return printable(str(location.resolve()) if "://" not in path and location.exists() else path)

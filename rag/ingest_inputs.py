@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from rag.errors import InputError
 from rag.merging import Reading
 from rag.papers import Record, Reject
+from rag.text import printable
 
 if TYPE_CHECKING:
     from rag.parsers import Notice, Parse
@@ -88,7 +89,7 @@ class Inputs:
             try:
                 yield parse(path, format=self._format, columns=self._columns)
             except InputError as error:
-                yield Reject(path, 0, str(error))
+                yield Reject(printable(path), 0, str(error))
         if self._text is not None:
             try:
                 yield parse_text(self._text, format=self._format)

@@ -139,3 +139,12 @@ def shorten(text: str, width: int) -> str:
     cut = text[: width - 1]
     head, _, _ = cut.rpartition(" ")
     return f"{(head or cut).rstrip(' ,;:.')}…"
+
+
+def printable(path: str) -> str:
+    """A path as text that can be kept and printed: bytes of a name that are no UTF-8 are spelt out.
+
+    >>> print(printable("caf\\udce9.txt"))
+    caf\\udce9.txt
+    """
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -611,3 +611,20 @@ def test_a_library_can_be_copied_and_used_elsewhere(folder, tmp_path):
     ingest(folder, write(tmp_path / "a.jsonl", [record(1)]))
     copy = Path(shutil.copytree(folder, tmp_path / "copy"))
     assert whole(copy) == whole(folder)
+
+
+def test_a_file_whose_name_is_no_utf_8_is_read_like_others_and_found_again(folder, tmp_path):
+    source = tmp_path / os.fsdecode(b"bad\xff\xfename.jsonl")
+    try:
+        source.write_text(json.dumps(record(1)) + "\n", encoding="utf-8")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    (tmp_path / os.fsdecode(b"bad\xff.unknown")).touch()
+    report = ingest(folder, tmp_path)
+    assert counts(report)[:2] == (1, 1)
+    told = json.dumps(report.as_json(), ensure_ascii=False)
+    assert told.encode("utf-8")
+    assert "bad\\\\udcff" in told
+    assert counts(ingest(folder, source))[3] == 1
+    with closing(ingester(folder)) as again:
+        assert again.remove(source=str(source)) == 1

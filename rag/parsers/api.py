@@ -13,6 +13,7 @@ from rag.parsers.fields import FIELDS
 from rag.parsers.formats import TABLE
 from rag.parsers.pieces import Piece, Read, cut, told
 from rag.parsers.reading import Source
+from rag.text import printable
 
 FORMATS: dict[str, str] = {name: entry.description for name, entry in TABLE.items()}
 """Names for `format=` and what each of them is."""
@@ -70,7 +71,7 @@ def parse(path: str | Path, *, format: str | None = None, columns: Mapping[str, 
 
     Raises InputError, before anything is read, for what cannot be read at all.
     """
-    name = str(path)
+    name = printable(str(path))
     if name.lower().startswith(("http://", "https://")):
         from rag.parsers.fetch import fetch
 
@@ -105,7 +106,7 @@ def _walk(folder: Path, depth: int) -> Iterator[str | Reject]:
     try:
         entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
     except OSError as error:
-        yield Reject(str(folder), 0, f"cannot read the folder: {(error.strerror or str(error)).lower()}")
+        yield Reject(printable(str(folder)), 0, f"cannot read the folder: {(error.strerror or str(error)).lower()}")
         return
     for entry in entries:
         if entry.name.startswith("."):
@@ -116,7 +117,9 @@ def _walk(folder: Path, depth: int) -> Iterator[str | Reject]:
         elif _known(entry):
             yield str(entry)
         else:
-            yield Reject(str(entry), 0, "a kind of file that Citewise does not read; name it yourself to try it")
+            yield Reject(
+                printable(str(entry)), 0, "a kind of file that Citewise does not read; name it yourself to try it"
+            )
 
 
 def _known(entry: Path) -> bool:
