@@ -332,7 +332,8 @@ class _Reading:
         if not self._whole:
             from rag.parsers import Notice
 
-            kept = f"{len(unseen)} earlier records were kept: some of the file could not be read"
+            records = "1 earlier record was" if len(unseen) == 1 else f"{len(unseen):,} earlier records were"
+            kept = f"{records} kept: some of the file could not be read"
             self._report.notices.append(Notice(self._input.path, 0, kept))
             return
         self._report.removed += self._session.forget((known.pk, known.paper) for known in unseen)

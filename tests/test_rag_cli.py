@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,7 @@ def test_searches_from_standard_input_are_answered_too(library: Path) -> None:
         pytest.param(["ask", ""], id="empty question"),
         pytest.param(["ask", "What?", "--config", "nonsense"], id="unknown settings"),
         pytest.param(["ask", "What?", "--year", "soon"], id="no year"),
+        pytest.param(["ask", "What?", "--year", "2021..2019"], id="years that end before they begin"),
         pytest.param(["frobnicate"], id="unknown command"),
         pytest.param(["remove"], id="nothing to remove"),
         pytest.param(["ask", "What?", "--mode", "llm"], id="no model set up"),
@@ -169,6 +171,22 @@ def test_rebuild_keeps_every_paper(library: Path) -> None:
     assert "2 papers" in citewise("rebuild", "--library", library).stdout
     found = out(citewise("search", "forecasting tides", "--json", "--library", library))
     assert found["hits"][0]["paper_id"] == "two"
+
+
+def test_help_says_of_every_command_in_a_whole_line_what_it_does() -> None:
+    from click import Context, Group
+
+    from rag.cli import group
+
+    def told(commands: Group) -> Iterator[tuple[str, str]]:
+        for name in commands.list_commands(Context(commands)):
+            command = commands.get_command(Context(commands), name)
+            assert command
+            yield name, command.get_short_help_str(limit=60)
+            if isinstance(command, Group):
+                yield from told(command)
+
+    assert [name for name, words in told(group) if not words or words.endswith("...")] == []
 
 
 def test_help_imports_nothing_heavy() -> None:

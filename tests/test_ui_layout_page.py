@@ -50,6 +50,20 @@ def test_nothing_is_wider_than_the_screen(visit, starter_url, width):
     assert_fits(page, width, "map")
 
 
+def test_the_line_at_the_top_grows_with_its_letters_and_the_page_still_fits(visit, starter_url):
+    page = visit(starter_url, width=320, height=HEIGHT)
+    ask(page, "What is BERT?")
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    page.wait_for_function("parseInt(document.body.style.getPropertyValue('--top')) > 120")
+    assert_fits(page, 320, "top")
+    assert page.evaluate("document.documentElement.scrollHeight") <= HEIGHT + 1
+    cut = """[...document.querySelectorAll('#top button, #top summary')].filter(node => {
+        const box = node.getBoundingClientRect(), line = document.querySelector('#top').getBoundingClientRect();
+        return node.checkVisibility() && (box.top < line.top || box.bottom > line.bottom);
+    }).map(node => node.textContent)"""
+    assert page.evaluate(cut) == []
+
+
 def test_on_a_phone_the_sources_come_up_from_below_and_go_again(visit, starter_url):
     page = visit(starter_url, width=390, height=HEIGHT)
     turn = ask(page, "What is BERT?")

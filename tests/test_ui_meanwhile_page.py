@@ -112,6 +112,16 @@ def test_what_is_typed_in_an_earlier_turn_stays_when_the_next_answer_is_drawn(vi
     assert not turn.locator(".remark").is_visible()
 
 
+def test_the_papers_found_are_shown_while_the_answer_is_written(visit, model, writing):
+    page = visit(model[0])
+    begin(page, *writing)
+    assert "BERT" in page.locator("#evidence .found li").first.inner_text()
+    writing[1].set()
+    page.wait_for_selector("#finished .turn")
+    assert page.locator("#evidence .source").count() > 0
+    assert page.locator("#evidence .found").count() == 0
+
+
 def test_a_conversation_that_is_left_while_an_answer_is_written_does_not_come_back(visit, model, writing):
     page = visit(model[0])
     begin(page, *writing)

@@ -126,7 +126,7 @@ class Handlers:
                 self.shelf.table("", "added", 0),
             )
         except CitewiseError as error:
-            return Talk(), "", "", render.broken_html(str(error)), "", "", ""
+            return Talk(), "", "", render.broken_html(str(error)), "", "", render.problem_html(str(error))
 
     def add_papers(
         self, chosen: list[str] | None, text: str, where: str, newer: bool, filters: Filters, request: gr.Request

@@ -39,8 +39,9 @@ class Replayed:
 @click.option("--json", "as_json", is_flag=True, help="The new answers as JSON Lines, each with its differences.")
 @click.option("--library", "folder", metavar="DIR", default=None, help="The library's folder (default: yours).")
 def replay(record: Path, as_json: bool, folder: str | None) -> None:
-    """Ask the questions of a RECORD (exported from the chat page as JSON) again, with the settings that it names.
+    """Ask the questions of a RECORD again, and say what changed.
 
+    A record is what the chat page exports as JSON; its questions are asked with the settings that it names.
     Exits with 1 when an answer, its sources or a quoted passage has changed.
     """
     content = read_record(record)

@@ -13,7 +13,7 @@ from eval.command.sweep import sweep_command
 
 @click.group()
 def evaluate() -> None:
-    """Measure answers on question sets, compare configurations, gate a build."""
+    """Measure answers, compare configurations, gate a build."""
 
 
 for _command in (

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 def compare_command(
     first: str, second: str, seed: int, gate: list[Condition], markdown_file: str | None, as_json: bool
 ) -> int:
-    """Compare two runs: is SECOND better than FIRST, beyond chance? The gate is checked on SECOND, base is
-    FIRST.
+    """Compare two runs: is SECOND better, beyond chance?
+
+    The gate is checked on SECOND, base is FIRST.
     """
     from eval.comparing import compare
     from eval.gates import check_gate

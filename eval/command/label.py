@@ -17,7 +17,7 @@ from rag.cli.options import library_options, open_with
 @click.argument("out", metavar="OUT.csv", type=click.Path())
 @library_options
 def labels_command(run_folder: str, out: str, configs: tuple[str, ...], **options: Any) -> None:
-    """Write the answers and sentences of a finished run as a CSV for people to label.
+    """Write the answers of a run as a CSV for people to label.
 
     Fill in the column “label” with yes or no in any spreadsheet: does the evidence support the sentence, does the
     answer answer the question? Then: citewise eval agreement OUT.csv, or citewise eval run with --judge human.
@@ -41,7 +41,10 @@ def labels_command(run_folder: str, out: str, configs: tuple[str, ...], **option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @library_options
 def agreement_command(labels_path: str, cases_path: str | None, configs: tuple[str, ...], **options: Any) -> None:
-    """How far an automatic judge agrees with human labels: Cohen's kappa with a 95 % interval."""
+    """How far an automatic judge agrees with human labels.
+
+    Cohen's kappa with a 95 % interval.
+    """
     from eval.agreement import agreements
     from eval.formats import load_cases
     from eval.labels import read_labels

@@ -64,12 +64,12 @@ Systems = dict[str, tuple[str, ...]]
 @gate_options
 @library_options
 def run_command(cases_path: str, out: str, configs: tuple[str, ...], **options: Any) -> int:
-    """Answer every case of CASES (.jsonl, a BEIR folder, or TREC topics with --qrels) and measure the
-    answers.
+    """Answer every case of CASES and measure the answers.
 
-    Writes summary.json, cases.jsonl, timings.json and report.html into the folder given with --out. Given
-    several times, --config names one system each, run side by side into folders of their own and compared
-    with the first; join with + to lay settings over each other (--config openai+eval).
+    CASES is a .jsonl file, a BEIR folder, or TREC topics with --qrels. Writes summary.json, cases.jsonl, timings.json
+    and report.html into the folder given with --out. Given several times, --config names one system each, run side
+    by side into folders of their own and compared with the first; join with + to lay settings over each other
+    (--config openai+eval).
     """
     from eval.formats import load_cases, load_trec
     from eval.labels import read_labels

@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @library_options
 def sweep_command(cases_path: str, grid_path: str, out: str, configs: tuple[str, ...], **options: Any) -> None:
-    """Run CASES at every combination of the settings in GRID.yaml, and show which are best for their time.
+    """Run CASES at every combination of the settings in GRID.yaml.
 
-    The grid names a measure (quality: facts) and values for settings (settings: {retrieval.papers: [4, 8]}), laid
-    over the --config given. Writes sweep.json, sweep.md and sweep.html; what was asked before is not asked again.
+    Shows which are best for their time. The grid names a measure (quality: facts) and values for settings (settings:
+    {retrieval.papers: [4, 8]}), laid over the --config given. Writes sweep.json, sweep.md and sweep.html; what was
+    asked before is not asked again.
     """
     from eval.formats import load_cases
     from eval.outcome import write_whole

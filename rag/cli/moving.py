@@ -28,7 +28,7 @@ def export(path: str, folder: str | None, configs: tuple[str, ...]) -> None:
 @cost_option
 @library_options
 def import_(path: str, as_json: bool, max_cost: float | None, folder: str | None, configs: tuple[str, ...]) -> None:
-    """Take in a file that `citewise export` wrote; it is checked whole before anything is changed."""
+    """Take in a file that `citewise export` wrote. It is checked whole before anything is changed."""
     from rag.cli.terminal import progress_bar, show_report
 
     with open_with(folder, configs, **embedding_within(max_cost)) as library:

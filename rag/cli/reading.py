@@ -42,7 +42,7 @@ def ingest(
     configs: tuple[str, ...],
     **engine: Any,
 ) -> int:
-    """Read papers from files, folders or addresses; PATH - reads pasted text from standard input."""
+    """Read papers from files, folders or addresses. PATH - reads pasted text from standard input."""
     from rag.cli.terminal import progress_bar, show_report
 
     if not paths and not starter:

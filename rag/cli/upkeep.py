@@ -13,7 +13,10 @@ from rag.errors import UsageError
 @click.option("--from", "source", metavar="PATH", help="Everything that was read from this file.")
 @library_options
 def remove(paper_ids: tuple[str, ...], source: str | None, folder: str | None, configs: tuple[str, ...]) -> None:
-    """Remove papers by id (see `citewise papers`), or all that one file brought."""
+    """Remove papers by id, or all that one file brought.
+
+    `citewise papers` lists the ids.
+    """
     if not paper_ids and source is None:
         raise click.UsageError("give one or more paper ids, or --from PATH")
     with open_with(folder, configs) as library:
@@ -31,7 +34,10 @@ def remove(paper_ids: tuple[str, ...], source: str | None, folder: str | None, c
 @cost_option
 @library_options
 def rebuild(encoder: str | None, max_cost: float | None, folder: str | None, configs: tuple[str, ...]) -> None:
-    """Make both indexes anew from the catalog, with the present settings."""
+    """Make both indexes anew, with the present settings.
+
+    All that they hold is in the catalog.
+    """
     from rag.cli.terminal import progress_bar
 
     embedding = ({"kind": encoder} if encoder else {}) | embedding_within(max_cost).get("embedding", {})
@@ -43,7 +49,7 @@ def rebuild(encoder: str | None, max_cost: float | None, folder: str | None, con
 @click.command()
 @library_options
 def doctor(folder: str | None, configs: tuple[str, ...]) -> int:
-    """Say what is in order and what is not, with the command that mends it."""
+    """Say what is in order, what is not, and what mends it."""
     with open_with(folder, configs) as library:
         checks = library.doctor()
     for check in checks:

@@ -309,13 +309,14 @@
   }, true);
 
   // What Gradio draws is followed in the same task, so that nobody sees or uses a turn whose sources are not there yet.
-  let newest, answered = 0;
+  let newest, reading, answered = 0;
   function follows() {
     const live = $("#live .turn"), turns = all("#finished .turn"), last = live ?? turns.at(-1);
     const list = $("#finished .turns"), id = list?.dataset.conversation ?? "", url = new URL(location);
     id ? url.searchParams.set("c", id) : url.searchParams.delete("c");
     if ((list || $("#welcome .welcome")) && url.href !== location.href) history.replaceState(null, "", url);
     goOnWriting();
+    if (live && live !== reading && $(".evidence", live)) { reading = live; show(live); }  // what was found, as soon as it is
     if (last === newest) return;  // something inside a turn
     newest = last;
     if (live && halted) send("halt");
