@@ -34,7 +34,7 @@ def turn_html(exchange: Exchange, number: int, titles: Mapping[str, str] | None 
     if answer is not None:
         below = _answer(answer, exchange, number, titles or {})
     elif exchange.problem is not None:
-        below = f'<p class="problem" role="alert">{plain(exchange.problem)}</p>'
+        below = problem_html(exchange.problem)
     else:
         below = f'<div class="answer draft">{draft_html(exchange.partial)}</div><p class="made">Stopped.</p>'
     return f'<article class="turn" data-turn="{number}">{_question(exchange.question, number)}{below}</article>'
@@ -87,7 +87,7 @@ def broken_html(message: str) -> str:
 
 def problem_html(message: str) -> str:
     """One line that says what went wrong."""
-    return f'<p class="problem" role="alert">{plain(message)}</p>'
+    return f'<p class="problem" role="alert">{plain(message[:1].upper() + message[1:])}</p>'
 
 
 def _question(question: str, number: int) -> str:
