@@ -628,3 +628,13 @@ def test_a_file_whose_name_is_no_utf_8_is_read_like_others_and_found_again(folde
     assert counts(ingest(folder, source))[3] == 1
     with closing(ingester(folder)) as again:
         assert again.remove(source=str(source)) == 1
+
+
+def test_a_library_at_a_link_to_nothing_or_at_a_file_is_one_clear_line(tmp_path):
+    source = write(tmp_path / "one.jsonl", [record(1)])
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(LibraryError, match="is a link to nothing: choose another place"):
+        ingest(tmp_path / "link", source)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "good").symlink_to(tmp_path / "there")
+    assert ingest(tmp_path / "good", source).added == 1

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag.errors import LibraryDamaged
 from rag.stores.dense import ChromaIndex
 from rag.stores.vectors import VectorLog
 
@@ -84,3 +85,17 @@ def test_an_index_whose_log_is_lost_or_behind_still_searches_and_the_next_write_
     assert sorted(stored.ids) == sorted(set(ids) - {"p9"})
     row = stored.ids.index("p7")
     assert stored.matrix[row] == pytest.approx(vectors[7] / np.linalg.norm(vectors[7]), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "left"), [(LINES, b"\xfa\x00 no JSON\n"), (LINES, b"[1, 2]\n"), (ROWS, b"short"), (ROWS, None)]
+)
+def test_files_that_were_damaged_are_named_with_what_mends_them(tmp_path, name, left):
+    log = VectorLog(tmp_path, 4)
+    log.append(["a", "b"], np.stack([unit(0), unit(1)]))
+    if left is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes(left)
+    with pytest.raises(LibraryDamaged, match=rf"{name} is damaged; run: citewise rebuild"):
+        VectorLog(tmp_path, 4).read()

@@ -52,6 +52,9 @@ class WriterLock:
             self._lock.acquire(timeout=max(self._patience, _A_MOMENT))
         except Timeout as error:
             raise LibraryLocked(_message(self._folder)) from error
+        except FileExistsError as error:
+            what = "a link to nothing" if self._folder.is_symlink() else "no folder"
+            raise LibraryError(f"{self._folder} is {what}: choose another place for the library") from error
         except OSError as error:
             raise LibraryError(f"cannot write in {self._folder}: {error.strerror or error}") from error
         with suppress(OSError):

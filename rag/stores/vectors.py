@@ -9,9 +9,9 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from rag.errors import LibraryMismatch
+from rag.errors import LibraryDamaged, LibraryMismatch
 from rag.stores.exact import scaled
 
 if TYPE_CHECKING:
@@ -65,14 +65,19 @@ class VectorLog:
         self._note({"cut": list(ids)})
 
     def read(self) -> Stored | None:
-        """What is stored now; None where there is no log."""
+        """What is stored now; None where there is no log. Raises LibraryDamaged where the files do not fit each other."""
         import numpy as np
 
         while (version := self._version()) is not None:
             places, written = self._places()
             if not places:
                 return Stored([], np.zeros((0, self._dimension), dtype=np.float32))
-            matrix = np.memmap(self._rows, dtype=np.float32, mode="r", shape=(written, self._dimension))
+            try:
+                matrix = np.memmap(self._rows, dtype=np.float32, mode="r", shape=(written, self._dimension))
+            except (ValueError, FileNotFoundError) as error:
+                if self._version() != version:
+                    continue
+                raise _damaged(self._rows) from error
             if self._version() == version:  # else rows and lines may belong to different files
                 live = list(places.values())
                 return Stored(list(places), matrix if len(live) == written else matrix[live])
@@ -133,7 +138,7 @@ class VectorLog:
         places: dict[str, int] = {}
         written = 0
         for line in content[: content.rfind(b"\n") + 1].splitlines():
-            entry: dict[str, list[str]] = json.loads(line)
+            entry = self._entry(line)
             for gone in entry.get("cut", ()):
                 places.pop(gone, None)
             for passage_id in entry.get("put", ()):
@@ -141,3 +146,16 @@ class VectorLog:
                 places[passage_id] = written
                 written += 1
         return places, written
+
+    def _entry(self, line: bytes) -> dict[str, list[str]]:
+        try:
+            entry = json.loads(line)
+        except ValueError as error:
+            raise _damaged(self._lines) from error
+        if not isinstance(entry, dict):
+            raise _damaged(self._lines)
+        return cast("dict[str, list[str]]", entry)
+
+
+def _damaged(path: Path) -> LibraryDamaged:
+    return LibraryDamaged(f"{path} is damaged; run: citewise rebuild")
