@@ -11,7 +11,8 @@ CitewiseError                     exit 1: something failed
 │   ├── LibraryLocked             another process is writing
 │   ├── LibraryMismatch           the indexes were made with other settings: rebuild
 │   ├── LibraryUnavailable        a server that holds a part does not answer: worth another try
-│   └── LibraryDamaged            a part is missing or unreadable: rebuild
+│   ├── LibraryDamaged            a part is missing or unreadable: rebuild
+│   └── DiskFull                  no room to write
 └── ModelError                    a language or embedding model failed
     ├── ModelUnavailable          refused, timed out, overloaded: worth another try
     ├── ModelRejected             bad key, unknown model, bad request: needs the user
@@ -70,6 +71,10 @@ class LibraryMismatch(LibraryError):
 
 class LibraryDamaged(LibraryError):
     """A part of the library is missing or unreadable and can be rebuilt."""
+
+
+class DiskFull(LibraryError):
+    """There is no room to write what even opening a part of the library writes."""
 
 
 class LibraryUnavailable(LibraryError):

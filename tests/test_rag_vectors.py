@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.errors import LibraryDamaged
+from rag.errors import DiskFull, LibraryDamaged
 from rag.stores.dense import ChromaIndex
 from rag.stores.vectors import VectorLog
 
@@ -99,3 +99,19 @@ def test_files_that_were_damaged_are_named_with_what_mends_them(tmp_path, name, 
         (tmp_path / name).write_bytes(left)
     with pytest.raises(LibraryDamaged, match=rf"{name} is damaged; run: citewise rebuild"):
         VectorLog(tmp_path, 4).read()
+
+
+class OnAFullDisk(ChromaIndex):
+    """An index whose disk has no room for what Chroma writes when it is opened."""
+
+    def _new_session(self):
+        raise DiskFull("no space left on the disk")
+
+
+def test_a_large_index_on_a_full_disk_is_searched_exactly(tmp_path):
+    log = VectorLog(tmp_path, 4)
+    log.append([f"p{at}" for at in range(2_500)], np.concatenate([np.eye(4, dtype=np.float32)] * 625))
+    with closing(OnAFullDisk(tmp_path, dimension=4, lazy=True)) as index:
+        assert {found[0] for found in index.search(unit(1), 625)} == {f"p{at}" for at in range(1, 2_500, 4)}
+        with pytest.raises(DiskFull):
+            index.upsert(["new"], unit(0).reshape(1, 4))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rag.errors import LibraryDamaged, LibraryError, LibraryLocked
+from rag.errors import DiskFull, LibraryDamaged, LibraryError, LibraryLocked
 from rag.stores.graph import check_graphs, clear_room
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def _mapped(folder: Path, said: str) -> LibraryError:
     if _LOCKED in lowered:
         return LibraryLocked(f"another process is writing to {folder}; try again when it is done")
     if "disk is full" in lowered or "no space left" in lowered or shutil.disk_usage(folder).free < _FULL:
-        return LibraryError(f"no space left on the disk of {folder}; make room and repeat the command")
+        return DiskFull(f"no space left on the disk of {folder}; make room and repeat the command")
     if "readonly" in lowered or "permission denied" in lowered or "read-only" in lowered:
         return LibraryError(f"{folder} cannot be written; check its permissions")
     return LibraryDamaged(f"{folder} cannot be read ({' '.join(said.split())[:200]}); run: citewise rebuild")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.errors import LibraryError, LibraryMismatch
+from rag.errors import DiskFull, LibraryError, LibraryMismatch
 from rag.stores.chroma import Scored, Session, access, explained, gone, patiently
 from rag.stores.exact import ExactSearch
 from rag.stores.vectors import VectorLog, check_vectors
@@ -99,8 +99,13 @@ class ChromaIndex:
         if only is not None and len(only) <= _FETCHED:
             vectors = self.vectors(only)
             return ExactSearch.of(vectors).search(vector, k, only=only) if vectors else []
-        with self._used() as session:
-            return session.query_only(vector, k, list(dict.fromkeys(only))) if only else session.query(vector, k)
+        try:
+            with self._used() as session:
+                return session.query_only(vector, k, list(dict.fromkeys(only))) if only else session.query(vector, k)
+        except DiskFull:  # Chroma writes when it is opened; to read needs no room
+            if exact is None:
+                raise
+            return exact.search(vector, k, only=only)
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
         """The vectors, float32 (dimension,) and of length 1, of those ids that exist."""
@@ -143,7 +148,8 @@ class ChromaIndex:
             raise self._is_closed()
         if not self._looked:
             writes = self._writes
-            stored = self._log.read()
+            with explained(self._folder):
+                stored = self._log.read()
             exact = ExactSearch(*stored) if stored else None
             with self._lock:
                 if self._writes == writes:

@@ -65,7 +65,7 @@ class VectorLog:
         self._note({"cut": list(ids)})
 
     def read(self) -> Stored | None:
-        """What is stored now; None where there is no log. Raises LibraryDamaged where the files do not fit each other."""
+        """What is stored now; None where there is no log. Raises LibraryDamaged for files that do not fit together."""
         import numpy as np
 
         while (version := self._version()) is not None:
