@@ -19,6 +19,7 @@ from rag import open_library
 from rag.errors import UsageError
 from ui.endpoints import Endpoints
 from ui.page import serve
+from ui.server import check_free
 
 pytestmark = [pytest.mark.loopback, pytest.mark.enable_socket]
 
@@ -184,6 +185,9 @@ def test_a_port_that_is_taken_is_one_line_that_says_what_to_do(url: str, starter
     taken = int(url.rpartition(":")[2])
     with open_library(starter_folder) as library, pytest.raises(UsageError, match="choose another --port"):
         serve(library, port=taken)
+    with pytest.raises(UsageError, match="choose another --port"):
+        check_free("127.0.0.1", taken)
+    check_free("127.0.0.1", 0)
 
 
 def heeds_ctrl_c() -> None:

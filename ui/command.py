@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rag.cli.options import cost_option, library_options, open_with, within_cost
+from ui.server import check_free
 
 if TYPE_CHECKING:
     from ui.closing import Doors
@@ -38,6 +39,8 @@ def chat(
     stopped, answers under way are finished, within chat.shutdown_seconds; stopped twice, it ends at once.
     """
     with open_with(folder, configs, **within_cost(max_cost)) as library:
+        chosen = library.settings.chat.port if port is None else port
+        check_free(library.settings.chat.host, chosen)
         if starter and library.count() == 0:
             from rag.starter import path
 
@@ -45,7 +48,7 @@ def chat(
             library.ingest([path()])
         from ui.closing import Doors
 
-        doors, chosen = Doors(), library.settings.chat.port if port is None else port
+        doors = Doors()
         _close_on_signals(doors)
         from ui.page import serve
         from ui.request_log import log_as_json

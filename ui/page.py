@@ -20,7 +20,7 @@ from ui.limits import Bounded
 from ui.looks import looks
 from ui.metrics import CountedRequests, Metrics, MetricsServer
 from ui.request_log import RequestLog
-from ui.server import SafeHeaders, credentials, is_loopback
+from ui.server import SafeHeaders, credentials, is_loopback, taken
 from ui.sign_in import SignIn
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ def serve(
             **looks(),
         )
     except OSError as error:
-        told = f"nothing can listen on {host}:{port}, perhaps because something does already; choose another --port"
-        raise UsageError(told) from error
+        raise taken(host, port) from error
     library.follow(library.settings.chat.catch_up_seconds)
     served = Served(page, handlers, doors)
     try:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from rag.errors import SettingsError
+from rag.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -99,6 +100,25 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def check_free(host: str, port: int) -> None:
+    """Raises UsageError where something listens at an address already: sooner than Gradio, whose import takes
+    seconds, would find out."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        if os.name == "posix":  # elsewhere it would allow two to listen
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise taken(host, port) from error
+
+
+def taken(host: str, port: int) -> UsageError:
+    """The error for an address at which nothing can listen."""
+    told = f"nothing can listen on {host}:{port}, perhaps because something does already; choose another --port"
+    return UsageError(told)
 
 
 def credentials(host: str) -> tuple[str, str] | None:

@@ -59,7 +59,8 @@ def report(page: Page) -> None:
     page.click("nav [data-view=library]")
     page.fill("#pasted textarea", "\n".join(map(json.dumps, PASTED)))
     page.click("#add")
-    page.wait_for_selector("#report .report, #report table, #report h3", timeout=60_000)
+    page.wait_for_selector("#report .report", timeout=60_000)
+    page.wait_for_function("document.querySelector('#pasted textarea').value === ''")  # then all the rest is drawn, too
 
 
 def topics(page: Page) -> None:
