@@ -55,8 +55,8 @@ _ONE = re.compile(
 )
 _ONE_OR_THEY = re.compile(rf"{_ONE.pattern}|\bthey\b|\bthem\b|\btheir\b", re.IGNORECASE)
 _NOT_A_REFERENCE = re.compile(
-    r"\bis it (?:possible|true|known|common|ever|always|necessary|better|worth|safe|hard|easy|enough|useful"
-    r"|sufficient)\b"
+    r"\bis it (?:possible|true|known|common|ever|always|necessary|better (?:to|if|when|that)|worth|safe|hard|easy"
+    r"|enough|useful|sufficient)\b"
     r"|\b(?:does|would|will) it (?:matter|make sense|help to|pay)\b|\bhow (?:hard|easy) is it\b"
     r"|\bthe same (?:time|way)\b"
     r"|\bwhat is it (?:that|about)\b",
@@ -81,6 +81,17 @@ _OTHERS = re.compile(
     r"|works?|ones))\b"
     r"(?: (?:on|about|like) (?:this|that|it|these))?\W*$",
     re.IGNORECASE,
+)
+_SIMILAR = re.compile(r"\bsimilar\b|\blike (?:this|that|it)\b", re.IGNORECASE)
+_BY_THE_SAME = re.compile(
+    r"^\W*(?:what|which)(?: other (?:papers?|works?))?(?: else)? (?:did|do|have|has)"
+    r" (?:they|he|she|the(?: same)? authors?) (?:also )?(?:wr[io]te|written|publish(?:ed)?)\W*$"
+    r"|^\W*(?:(?:are there |any |which |show |list )*other (?:papers?|works?)|anything else|what else)"
+    r" (?:by|from|of) (?:them|him|her|(?:the|these|those)(?: same)? authors?)\W*$",
+    re.IGNORECASE,
+)
+_SOME_OF_THEM = re.compile(
+    r"\bhow many of (?:them|these|those)(?: papers)?\b|\b(?:how many|which) ones\b", re.IGNORECASE
 )
 # "How many layers?", "On which data?", "When?": half questions, which leave out what they are about.
 _HALF = re.compile(
@@ -149,13 +160,29 @@ def by_rules(question: str, filters: Filters, history: Sequence[Turn], _: Stop |
     if chosen:
         return Condensed(_placed(question, listed, turn), _only(filters, chosen))
     shown = _shown(turn)
+    if _BY_THE_SAME.match(question) and (names := {name: None for paper in shown for name in paper.authors}):
+        others = replace(filters, authors=tuple(names), exclude=(*filters.exclude, *(paper.id for paper in shown)))
+        return Condensed("Which papers are in this library?", others)
     if _OTHERS.match(question):
-        return Condensed(before, replace(filters, exclude=(*filters.exclude, *(paper.id for paper in shown))))
+        others = replace(filters, exclude=(*filters.exclude, *(paper.id for paper in shown)))
+        return Condensed(_of_others(question, before, shown), others)
     if _MORE.match(question):
         return Condensed(_joined(before, ""), filters if turn.answer.abstained else _only(filters, shown))
     if _OF_THEM.search(question) and len(meant) < 2:
         meant = _last_list(history)
     return _referring(question, filters, before, meant)
+
+
+def _of_others(question: str, before: str, shown: Sequence[Paper]) -> str:
+    """What is asked of other papers: the same, or, where only the one that was shown bears the name that was asked for
+    or papers like it are wanted, its subject."""
+    if len(shown) != 1:
+        return before
+    head, colon, tail = shown[0].title.partition(":")
+    named = f" {text.normalised_title(head)} " in f" {text.normalised_title(before)} "
+    if not named and not _SIMILAR.search(question):
+        return before
+    return f"Which papers are about {(tail if colon else head).strip()}?"
 
 
 def _shown(turn: Turn) -> list[Paper]:
@@ -200,7 +227,7 @@ def _referring(question: str, filters: Filters, before: str, shown: Sequence[Pap
     # "What about its accuracy?" leans by its pronoun, and what is left of it then is a question of its own.
     plural = _MANY.search(question) and (len(shown) > 1 or not _ONE_OR_THEY.search(question))
     if shown and plural and not _self_contained(question, _MANY):
-        return Condensed(_dated(question), _only(filters, shown))
+        return Condensed(_SOME_OF_THEM.sub(_of_papers, _dated(question)), _only(filters, shown))
     if shown and _HALF.match(question):  # "and on which data?" goes on with the sentence before it
         return Condensed(_joined(before, question) if _GOES_ON.match(question) else question, _only(filters, shown))
     meant = [paper for paper in shown if paper.id in filters.only] if len(filters.only) == 1 else shown
@@ -217,6 +244,10 @@ def _referring(question: str, filters: Filters, before: str, shown: Sequence[Pap
     if _ELLIPSIS.match(question) and len(text.content_words(question)) <= 5:
         return Condensed(_joined(before, _ELLIPSIS.sub("", question, count=1) or question), filters)
     return Condensed(question, filters)
+
+
+def _of_papers(match: re.Match[str]) -> str:
+    return "how many papers" if match.group().lower().startswith("how many") else "which papers"
 
 
 def _dated(question: str) -> str:

@@ -26,6 +26,10 @@ _TIME = re.compile(
     r"|\btimes\s(?:as\slong|longer|faster|quicker|slower)\b|\b(?:hours|days|weeks|minutes|seconds)\b",
     re.IGNORECASE,
 )
+_SPELLED_OUT = re.compile(
+    r"\b[Ww]hat\s(?:does|do|is)\s(?:the\s(?:acronym|abbreviation|letters)\s)?(?P<name>(?=[\w-]*[A-Z][\w-]*[A-Z])[\w-]+)"
+    r"\s(?:stands?\sfor|means?|short\sfor|an?\s(?:acronym|abbreviation)\s(?:for|of))\b",
+)
 # Not "how does it decide how many topics there are?": that is asked of a way, not of a number.
 _COUNT_ASKED = re.compile(
     r"^\W*(?:(?:and|so|on|in|with|by|for|at|of|from|to)\s)?how\s(?:many|large|big)\b", re.IGNORECASE
@@ -68,14 +72,28 @@ def names_one(question: str, understanding: Understanding, papers: Iterable[Pape
 
 
 def lacks(question: str, paper: Paper) -> str | None:
-    """What a paper does not do, where a question asks for a time, a number or a weakness; None where it may do it."""
+    """What a paper does not do, where a question asks for a time, a number, a weakness or what letters stand for; None
+    where it may do it."""
     if _TIME_ASKED.search(question):
         return None if _TIME.search(paper.abstract) else "gives no time for it"
     if _COUNT_ASKED.search(question) and not holds("number", paper.abstract):
         return "gives no number for it"
     if asks_limits(question) and not tells_limits(paper.abstract):
         return "tells no weakness of it"
+    short = _SPELLED_OUT.search(question)
+    if short and not _spells_out(short["name"], f"{paper.title}. {paper.abstract}"):
+        return f"does not say what “{short['name']}” stands for"
     return None
+
+
+def _spells_out(name: str, source: str) -> bool:
+    """Whether a text explains a name in brackets, or has words in a row whose first letters it is made of; a word in
+    capitals among them ("Wasserstein GAN") counts whole."""
+    if re.search(rf"\(\s*{re.escape(name)}s?\b|\b{re.escape(name)}s?\s\(", source):
+        return True
+    letters = "".join(filter(str.isalpha, name)).lower().removesuffix("s")
+    parts = [part for part in re.findall(r"[^\W\d_]+", source) if part.lower() != letters]
+    return letters in "".join(part if part.isupper() else part[0] for part in parts).lower()
 
 
 def _says(body: str, name: str) -> bool:

@@ -45,13 +45,9 @@ _ENGLISH = frozenset(
 )
 # English words that are as common in other languages.
 _FALSE_FRIENDS = {
-    "was": ("German", "Dutch"),
-    "in": ("German", "Italian", "Dutch"),
+    "was": ("German",),
+    "in": ("German",),
     "an": ("German",),
-    "is": ("Dutch",),
-    "of": ("Dutch",),
-    "or": ("French",),
-    "on": ("French",),
     "a": ("Portuguese", "Spanish", "French", "Italian"),
     "do": ("Portuguese",),
 }

@@ -121,9 +121,14 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
     ),
     (
         rf"""{_OUT} \b(?:since|from)\s+ (?P<year>{_YEAR}) \s*
-             (?:onwards?\b|and\s+later|on\b(?=\W*$|,|\s+(?:about|that|which|in|at|by|with|is|are|do|does)\b))""",
+             (?:onwards?\b|(?:and|or)\s+(?:later|newer|after)\b|on\b(?=\W*$|,|\s+(?:about|that|which|in|at|by|with|is|are|do|does)\b))""",
         _since(0),
     ),
+    (
+        rf"{_OUT} \b(?:from|in)\s+ (?P<year>{_YEAR}) \s+ (?:and|or)\s+(?:earlier|before|older)\b",
+        _until(0),
+    ),
+    (rf"{_OUT} \bin\s+ (?P<year>{_YEAR}) \s+ (?:and|or)\s+(?:later|after)\b", _since(0)),
     (
         rf"{_OUT} \b(?:since|starting\s+(?:in|from)|not\s+(?:older|earlier)\s+than)\s+ (?P<year>{_YEAR})\b",
         _since(0),
@@ -164,6 +169,11 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
         rf"""\b(?:papers?|works?|articles?|publications?|anything|something|written|authored|co-authored|published)\s+
              (?P<cut> (?:(?:co-?)?(?:written|authored)\s+)? by\s+
              (?P<author>(?-i:{_CAPITALISED}(?:\s+{_CAPITALISED})*)) (?:\s+et\s+al\.?)?)""",
+        _author,
+    ),
+    (
+        rf"""^\W*(?P<cut>(?:did|has|have)\s (?P<author>(?-i:{_CAPITALISED}(?:\s+{_CAPITALISED})+))\s
+             (?:ever\s)?(?:co-?author(?:ed)?|wr[io]te|written|publish(?:ed)?)\s (?:anything\s)?)""",
         _author,
     ),
     (

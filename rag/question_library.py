@@ -19,6 +19,7 @@ Declined = Literal[
     "cited",
     "tallied",
     "negated",
+    "relative",
 ]
 Wish = Listed | Declined
 
@@ -28,7 +29,7 @@ class LibraryIntent:
     """What is wanted of the library, and how many papers of it. Most wishes can only be declined: a greeting, a
     question about the program, an instruction to it, advice on what to read, the best of all without saying at what, a
     question that names nothing to search for; and where authors work, how often papers are cited, a ranking or a count
-    by a field that none is made by, and the papers that do not do something."""
+    by a field that none is made by, the papers that do not do something, and those before or after another paper."""
 
     wish: Wish
     most: int | None = None
@@ -146,7 +147,7 @@ def library_intent(question: str, *, filtered: bool) -> LibraryIntent | None:
         return LibraryIntent("tool")
     words = [word.replace("’", "'") for word in _WORD.findall(question.lower())]
     said = frozenset(words)
-    most = next((number for word in words if (number := _number(word))), None)
+    most = next((number for word in words if (number := count_in(word))), None)
     if not filtered and {word for word in words if not word.isdecimal()} <= _NO_SUBJECT:
         return LibraryIntent("nothing")
     if (
@@ -160,7 +161,7 @@ def library_intent(question: str, *, filtered: bool) -> LibraryIntent | None:
         return LibraryIntent("vague")
     wish = _wish(said, " ".join(words))
     ranked = wish != "count"
-    counted = {word for word in said if _number(word)} | {"top"} if ranked else frozenset[str]()
+    counted = {word for word in said if count_in(word)} | {"top"} if ranked else frozenset[str]()
     plain = said - counted <= _PLAIN | _PAPERS | _LIBRARY | _RECENT | _EARLY | _UPVOTED | {"how"}
     about_papers = filtered or bool(said & (_PAPERS | _LIBRARY | {"here"}))
     if not plain or not about_papers or ("how" in said and wish != "count"):
@@ -168,7 +169,9 @@ def library_intent(question: str, *, filtered: bool) -> LibraryIntent | None:
     return LibraryIntent(wish, most if ranked else None)
 
 
-def _number(word: str) -> int | None:
+def count_in(word: str) -> int | None:
+    """The number that a word is, from 2 to 10 in letters; None for any other word."""
+    word = word.lower()
     return int(word) if word.isdecimal() and len(word) < 3 else _NUMBERS.get(word)
 
 

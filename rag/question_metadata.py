@@ -116,6 +116,10 @@ _LEADING = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _TRAILING = re.compile(r"\s(?:paper|article|study|abstract|preprint|publication)$", re.IGNORECASE)
+# "Who wrote the most papers?" names no paper.
+_NO_PAPER = re.compile(
+    r"(?:the\s)?(?:most|fewest|more|several|many)\s(?:\w+\s){0,2}(?:papers|articles|works)\b.*", re.IGNORECASE
+)
 _PRONOUN = re.compile(r"(?:it|this|that|they|them|one|he|she|these|those)", re.IGNORECASE)
 # Longer questions are not about a field: a title has rarely more than 200 characters.
 _LONGEST = 400
@@ -187,7 +191,7 @@ def _short_field(clause: str) -> Field | None:
 def _one_field(plain: str) -> MetadataIntent | None:
     for name, pattern in _RULES:
         match = pattern.match(plain)
-        if match is not None:
+        if match is not None and not _NO_PAPER.fullmatch(match["paper"] or ""):
             return MetadataIntent(name, _named(match["paper"] or ""))
     return None
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from rag.question_institutions import ORGANISATION, PEOPLE, WORKS
 
-Unrecorded = Literal["institutions", "cited", "tallied", "negated"]
+Unrecorded = Literal["institutions", "cited", "tallied", "negated", "relative"]
 
 _LEAD = r"""(?:(?:which|what|any|all|list|show|me|find|give|get|are|is|there|how|many|do|you|we|i|have|has|the|some|most
     |recent|new|newest|latest|of|only|written|published|come|comes|came|were|was|done|in|this|library|here)\s)*"""
@@ -68,6 +68,20 @@ _TABLE: tuple[tuple[Unrecorded, str], ...] = (
              (?:(?:do|does|did|are|is|have)\s(?:not|never)|(?:do|does|did|are|have)n['’]?t|never)\s
              (?:use[sd]?|using|mention\w*|discuss\w*|contain\w*|includ\w+|cit(?:e|ing)|cover\w*|study|rely\son|about
              |deal\swith|talk\sabout|need|involv\w+|evaluate\son)\b""",
+    ),
+    (
+        "negated",
+        rf"""^\W*{_LEAD} {WORKS} \b[^?.!]{{0,60}}?
+             \s(?:use[sd]?|mention\w*|need|involv\w+|rel(?:y|ies)\son|cit(?:e|ing)|cover|discuss)\s(?:neither|none\sof)\b""",
+    ),
+    ("negated", rf"^\W*{_LEAD} {WORKS} \b[^?.!]{{0,80}}? \sbut\s(?:not|no|never)\b"),
+    ("tallied", rf"\b(?:most|least)\s(?:up-?voted|liked)\s{WORKS}\s(?:about|on|for|in|that|which|using|with)\b"),
+    (
+        "relative",
+        rf"""^\W*{_LEAD} {WORKS} \s
+             (?:(?:that|which|were|was|are|is|came|come|out|published|written|released|posted|appeared|from)\s)*
+             (?:before|after|(?:earlier|later|older|newer)\sthan|predat\w+)\s (?!(?:the\s)?(?:year\s)?(?:19|20)\d\d)
+             (?:the\s)?(?-i:[A-Z“"])""",
     ),
 )
 _RULES: tuple[tuple[Unrecorded, re.Pattern[str]], ...] = tuple(

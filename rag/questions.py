@@ -14,7 +14,7 @@ from rag.answers import Filters
 from rag.question_comparisons import Comparison, comparison
 from rag.question_filters import hear, only_filters
 from rag.question_institutions import WORKS, Origin, institution, origin
-from rag.question_library import LibraryIntent, library_intent, without_greeting
+from rag.question_library import LibraryIntent, count_in, library_intent, without_greeting
 from rag.question_metadata import MetadataIntent, metadata_intent
 from rag.question_unrecorded import unrecorded
 
@@ -189,6 +189,25 @@ def leaves_out(question: str) -> bool:
     return bool(_NEGATED.search(question))
 
 
+def asks_extreme(question: str) -> bool:
+    """Whether a question asks which of all has the most of something.
+
+    >>> asks_extreme("Which model has the most parameters?"), asks_extreme("Which model has most parameters frozen?")
+    (True, False)
+    """
+    return bool(_EXTREME.search(question))
+
+
+def papers_asked_for(question: str) -> int | None:
+    """How many papers a question asks to be listed, where it says so.
+
+    >>> papers_asked_for("Name three papers on pruning"), papers_asked_for("Which papers use 3 layers?")
+    (3, None)
+    """
+    match = _SO_MANY.search(question)
+    return count_in(match["number"]) if match else None
+
+
 _QUOTED = re.compile(r"(?<!\w)[\"“«„‘']([^\"“”«»„‘’']{2,120})[\"”»’'](?!\w)")
 _PLURAL_ACRONYM = re.compile(r"[A-Z]{2,}s")
 _POSSESSIVE = re.compile(r"['’]s?$")
@@ -231,8 +250,26 @@ _KINDS = (
     r"|researchers)"
 )
 _COUNTED = re.compile(r"\bhow many (?:[\w-]+ ){0,2}(?:papers|works|articles|studies|publications)\b", re.IGNORECASE)
+_SO_MANY = re.compile(
+    r"^\W*(?:(?:please|can|could|you|list|name|give|show|find|recommend|suggest|me|us|the|top|best|what|which|are)\s)*"
+    r"(?P<number>\d{1,2}|two|three|four|five|six|seven|eight|nine|ten)\s(?:[\w-]+\s){0,2}?"
+    r"(?:papers|works|articles|studies|publications)\b",
+    re.IGNORECASE,
+)
+_MOST = (
+    r"the\s(?:most(?!\s(?:recent|important|relevant|common|interesting))|fewest|least|largest|biggest|smallest|highest|lowest"
+    r"|best|worst|longest|shortest|fastest|slowest|deepest|greatest)\b"
+)
+# "What is the best BLEU of the Transformer?" is asked of one.
+_EXTREME = re.compile(
+    rf"^\W*(?:(?:which|what)\s(?!(?:is|are|was|were)\b).{{0,60}}?\b{_MOST}"
+    rf"|what\s(?:is|are|was|were)\s{_MOST}(?!.*\b(?:of|by)\b))",
+    re.IGNORECASE,
+)
 _NEGATED = re.compile(
-    r"\b(?:papers|works|articles|studies|publications)\b.{0,40}?(?:\b(?:do|does|did|are|is|have)\s(?:not|never)\b"
+    rf"\b(?:which|what|list|find|show)\b.{{0,40}}?\b{_KINDS}\b.{{0,40}}?(?:\b(?:do|does|did|are|is|have)\s(?:not|never)\b"
+    r"|\b(?:do|does|did|are|is|have)n['’]?t\b)"
+    r"|\b(?:papers|works|articles|studies|publications)\b.{0,40}?(?:\b(?:do|does|did|are|is|have)\s(?:not|never)\b"
     r"|\b(?:do|does|did|are|is|have)n['’]?t\b)",
     re.IGNORECASE,
 )

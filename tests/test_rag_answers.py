@@ -267,6 +267,18 @@ def test_papers_by_date_are_told_with_their_dates(starter):
     assert all(sentence.supported for sentence in answer.sentences)
 
 
+def test_as_many_papers_are_named_as_were_asked_for(starter):
+    assert len(starter.ask("Name two papers on retrieval").sources) == 2
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [("Which model has the most parameters?", True), ("What is the best BLEU of the Transformer?", False)],
+)
+def test_a_superlative_over_all_papers_is_said_not_to_be_compared(starter, question, said):
+    assert any("was not compared" in note for note in starter.ask(question).notes) == said
+
+
 def test_no_sentence_is_said_twice(encoder):
     twin = Paper("twin", "Another Title", ALPHA.abstract)
     asked = request("Which papers propose fast image classifiers?", encoder, (ALPHA, twin, BETA))
@@ -418,6 +430,10 @@ MANY = [turn("Which papers classify images?", [ALPHA, BETA, GAMMA])]
         ("When?", ONE, "When was AlphaNet published?", ("alpha",)),
         ("who?", ONE, "Who wrote AlphaNet?", ("alpha",)),
         ("How does it compare to BetaNet?", ONE, "How does AlphaNet compare to BetaNet?", ()),
+        ("how many of them are from 2024?", MANY, "how many papers are from 2024?", ("alpha", "beta", "gamma")),
+        ("which ones have code?", MANY, "which papers have code?", ("alpha", "beta", "gamma")),
+        ("why is it better?", ONE, "why is AlphaNet better?", ("alpha",)),
+        ("is it better to prune tokens?", ONE, "is it better to prune tokens?", ()),
         ("which of the two is older?", MANY, "Which is the oldest paper?", ("alpha", "beta", "gamma")),
         ("Which of them came out later?", MANY, "Which is the newest paper?", ("alpha", "beta", "gamma")),
         ("What was the first model to beat humans?", MANY, "What was the first model to beat humans?", ()),
@@ -439,6 +455,22 @@ def test_others_leave_out_what_was_shown():
     condensed = by_rules("any others?", Filters(), MANY)
     assert condensed.question == "Which papers classify images?"
     assert condensed.filters.exclude == ("alpha", "beta", "gamma")
+
+
+@pytest.mark.parametrize("question", ["any similar papers?", "any others?", "more like this"])
+def test_papers_like_the_one_that_was_asked_for_by_name_are_on_its_subject(question):
+    condensed = by_rules(question, Filters(), ONE)
+    assert condensed.question == "Which papers are about Fast Image Classifiers?"
+    assert condensed.filters.exclude == ("alpha",)
+
+
+@pytest.mark.parametrize(
+    "question", ["what else did they write?", "other papers by the same authors", "what else by them?"]
+)
+def test_what_else_the_authors_wrote_is_found_by_their_names(question):
+    condensed = by_rules(question, Filters(), ONE)
+    assert condensed.filters == Filters(authors=("Ada Lovelace", "Alan Turing"), exclude=("alpha",))
+    assert understand(condensed.question).library.wish == "list"
 
 
 def test_a_turn_that_was_no_question_about_papers_is_passed_over():

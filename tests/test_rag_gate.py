@@ -213,6 +213,11 @@ def test_a_coined_name_that_no_paper_says_is_known(question, unsaid):
             "tells no weakness of it",
         ),
         ("What are its limitations?", Paper("s3", "T", "It lags on long inputs."), None),
+        ("What does NLP mean?", Paper("s5", "T", "It solves NLP tasks."), "does not say what “NLP” stands for"),
+        ("What does NLP stand for?", Paper("s6", "T", "It solves natural language processing."), None),
+        ("What does WGAN mean?", Paper("s7", "Wasserstein GAN", "It trains."), None),
+        ("What does HNSW mean?", Paper("s8", "T", "Layers of graphs (HNSW) are searched."), None),
+        ("What does dropout mean?", Paper("s9", "T", "It trains."), None),
     ],
 )
 def test_a_kind_of_thing_that_a_paper_does_not_hold_is_known(question, paper, lacking):

@@ -363,6 +363,7 @@ def test_any_text_is_understood(question):
             "A, ",
         ),
         *("who wrote it and when and ", "ignore the ", "compare A1 and ", "in simple terms "),
+        *("What is A and what is ", "papers on a from Google ", "compare a and ", "which papers were before "),
         *("which is older, ", "a or ", "papers from the university of ", "papers that are ", "published in A of "),
     ],
 )
@@ -443,6 +444,12 @@ def test_the_best_of_all_is_no_question_without_saying_at_what(question, wish):
         ("list all authors", "tallied"),
         ("Which papers do not use transformers?", "negated"),
         ("papers that don't mention BERT", "negated"),
+        ("Which papers on retrieval use neither BERT nor GPT-3?", "negated"),
+        ("Which papers use ImageNet but not CIFAR-10?", "negated"),
+        ("Who wrote the most papers?", "tallied"),
+        ("most upvoted paper about diffusion", "tallied"),
+        ("Which papers were published before the Transformer?", "relative"),
+        ("papers after BERT on pre-training", "relative"),
     ],
 )
 def test_what_no_record_holds_is_heard_and_no_filter_is_made_of_it(question, wish):
@@ -465,6 +472,8 @@ def test_what_no_record_holds_is_heard_and_no_filter_is_made_of_it(question, wis
         "which labs need labels?",
         "papers about universities",
         "Which works use more than two languages?",
+        "Which papers apply dropout after batch normalization?",
+        "Who wrote Many Papers on Lakes?",
     ],
 )
 def test_subjects_that_sound_like_records_stay_subjects(question):
@@ -508,6 +517,18 @@ def test_months_and_subjects_are_no_journals(question):
 def test_the_newest_papers_here_on_something_are_heard():
     found = understand("What is the earliest paper here that mentions word2vec?")
     assert (found.order, found.library) == ("oldest", None)
+
+
+@pytest.mark.parametrize(
+    ("question", "filters"),
+    [
+        ("How many papers are from 2020 or later?", Filters(year_from=2020)),
+        ("papers from 2015 or earlier about lakes", Filters(year_to=2015)),
+        ("Did Ilya Sutskever write about translation?", Filters(authors=("Ilya Sutskever",))),
+    ],
+)
+def test_open_years_and_authors_of_a_yes_no_question_are_heard(question, filters):
+    assert understand(question).filters == filters
 
 
 def test_any_papers_are_several():

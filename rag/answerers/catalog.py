@@ -36,6 +36,8 @@ _DECLINED = {
     "tallied": "papers are not ranked, counted or chosen by that; “citewise papers --json” lists every record",
     "negated": "abstracts say what a paper does, hardly ever what it does not, so that such a list would be guessed;"
     " ask for the papers that do",
+    "relative": "papers are not chosen by the date of another one; ask when that one was published, and then for papers"
+    " before or after that year",
 }
 _MOST = 20  # papers in a list, however many are asked for
 _TRIED = 200  # papers that are looked at to see whether records here name authors

@@ -16,7 +16,7 @@ from rag.answers import Delta, Hit, Quote
 from rag.citations import DraftSentence
 from rag.evidence import says_all, wants_whoever_says
 from rag.markers import append_marker, bracketed, numbers_in
-from rag.questions import asks_for_papers, counts_papers, leaves_out
+from rag.questions import asks_extreme, asks_for_papers, counts_papers, leaves_out, papers_asked_for
 
 if TYPE_CHECKING:
     from rag.evidence import ScoredSentence
@@ -29,6 +29,7 @@ _JOINED = re.compile(
     r"(?:and|or|vs|versus|with|to|from|than)\s)?(?:(?:what|how|is|are|about|of|the|by|in)\s)*"
 )
 _NOT_DONE = "What a paper does not do is found only where its abstract says so; read the quotes before relying on this."
+_NOT_RANKED = "Each abstract was read for itself: which of all has the most or the best was not compared."
 _NO_COUNT = "Papers are found by how near they are to the topic: these are the nearest, not a count."
 
 
@@ -118,7 +119,10 @@ class ExtractiveAnswerer:
         self, chooser: Chooser, ranked: Sequence[list[ScoredSentence]], request: Request
     ) -> Iterator[list[ScoredSentence]]:
         most = self._limit(request)
-        most = most if asks_for_papers(request.question) else min(most, self._taste.most_papers)
+        if asks_for_papers(request.question):
+            most = papers_asked_for(request.question) or most
+        else:
+            most = min(most, self._taste.most_papers)
         given: list[list[ScoredSentence]] = []
         for group in self._fitting(chooser, ranked, request):
             chooser.weigh(group)
@@ -166,11 +170,22 @@ def _notes(request: Request, sentences: Sequence[DraftSentence]) -> Iterator[str
         yield _NO_COUNT
     if leaves_out(request.question):
         yield _NOT_DONE
+    if asks_extreme(request.question) and not (request.understanding.order or _names_its_paper(request, sentences)):
+        yield _NOT_RANKED
     order = request.understanding.order
     if order and any(hit.paper.year for hit in request.hits):
         yield f"Of the papers nearest to the topic, the {order} come first."
     elif order:
         yield f"None of the papers found has a year on record, so which is the {order} cannot be told."
+
+
+def _names_its_paper(request: Request, sentences: Sequence[DraftSentence]) -> bool:
+    """Whether a question names the paper that the answer begins with."""
+    number = next(iter(numbers_in(sentences[0].text)), None)
+    paper = request.hits[number - 1].paper if number else None
+    asked = f" {text.normalised_title(request.question)} "
+    names = [text.normalised_title(name) for name in (paper_name(paper) or "", paper.title)] if paper else []
+    return any(name and f" {name} " in asked for name in names)
 
 
 def _whoever_says(request: Request) -> list[Hit]:
