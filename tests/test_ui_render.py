@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -116,6 +117,26 @@ def test_an_answer_in_markdown_is_drawn_as_paragraphs_lists_and_headings():
         '<ul><li>One &lt;b&gt;1.</li><li>Two1.</li></ul><ol start="7"><li>Last, A* and B*1.</li></ol></div>'
     ) in body
     assert [a["data-sentence"] for _, a in tags(html) if a.get("class") == "cite"] == ["1", "2", "3", "4", "5"]
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        ("$\\pi^*$ and $V^*$", '<x-tex tex="\\pi^*">$\\pi^*$</x-tex> and <x-tex tex="V^*">$V^*$</x-tex>'),
+        ("$$\na\n- b\n$$", '<x-tex tex=" a - b " display>$$ a - b $$</x-tex>'),
+        ("O^*(n) and O^*(m)", "O^*(n) and O^*(m)"),
+        ("x**2 + y**2 of re**G**ret", "x**2 + y**2 of re<b>G</b>ret"),
+        ("``deep'' and ``wide'', `a' or `b', `c'/`d'", None),
+        ("`x*y` and `$z$`, *so*", "<code>x*y</code> and <code>$z$</code>, <em>so</em>"),
+    ],
+)
+def test_formulas_and_quotation_marks_of_latex_are_not_taken_for_markdown(text: str, drawn: str | None):
+    html = f"<p>{drawn or escape(text)}</p>"
+    assert f'<div class="answer draft">{html}</div>' in render.live_html("q", 0, draft=text)
+    assert f">{html}</div>" in render.turn_html(Exchange("q", Answer("q", text)), 0)
+    said = (Sentence(text, (), True),)
+    whole = f'<p><span class="sentence" data-sentence="0">{html[3:-4]}</span></p>'
+    assert whole in render.turn_html(Exchange("q", Answer("q", text, said)), 0)
 
 
 def test_an_unsupported_sentence_says_so():

@@ -9,13 +9,17 @@ from itertools import groupby
 from typing import NamedTuple
 
 from rag import Answer, Sentence
-from ui.render.text import attribute, plain
+from ui.render.text import TEX, attribute, plain
 
 _ENDING = re.compile(r"[.,;:!?]+")
 _MARKER = re.compile(r"\s*\[(\d+)\]")
 _LEAD = re.compile(r"\s*(?:(?P<ul>[-*•])|(?P<ol>\d{1,3})[.)]|(?P<h3>#{1,6}))\s+(?=\S)|\s+")
+# Formulas come first: their stars are none of Markdown's. "x**2" opens nothing, and "``" a quotation of LaTeX.
 _EMPHASIS = re.compile(
-    r"\*\*(?=\S)(?P<b>[^*\n]+?)(?<=\S)\*\*|(?<![*\w])\*(?=\S)(?P<em>[^*\n]+?)(?<=\S)\*(?![*\w])|`(?P<code>[^`\n]+)`"
+    rf"{TEX.pattern}|(?:(?<!\w)\*\*|\*\*(?!\d))(?=\S)(?P<b>[^*\n]+?)(?<=\S)\*\*"
+    r"|(?<![*^\w])\*(?=\S)(?P<em>[^*\n]+?)(?<=\S)\*(?![*\w])"
+    r"|(?<!`)`(?=\S)(?P<code>[^`\n]+)(?<=\S)`(?![`\w])",
+    re.DOTALL,
 )
 _UNSUPPORTED = "The abstracts do not support this sentence."
 
@@ -76,7 +80,8 @@ def _lines(runs: list[_Run]) -> Iterator[_Line]:
     """The lines that are not empty, without what says that they are items or headings."""
     lines: list[list[_Run]] = [[]]
     for text, number in runs:
-        first, *others = text.split("\n")
+        formulas_whole = TEX.sub(lambda match: match[0].replace("\n", " "), text)
+        first, *others = formulas_whole.split("\n")
         lines[-1].append((first, number))
         lines += [[(other, number)] for other in others]
     for line in lines:
@@ -133,6 +138,8 @@ def _emphasised(text: str) -> str:
     position = 0
     for match in _EMPHASIS.finditer(text):
         kind = match.lastgroup or "b"
+        if kind in TEX.groupindex:
+            continue
         inner = escape(match[kind]) if kind == "code" else plain(match[kind])
         pieces += [plain(text[position : match.start()]), f"<{kind}>{inner}</{kind}>"]
         position = match.end()

@@ -10,7 +10,7 @@ from rag import Paper
 from rag.text import collapse
 
 # Pandoc's rule for single dollars (no space inside, no digit after), so that "$5 and $10" stays money.
-_TEX = re.compile(
+TEX = re.compile(
     r"\$\$(?P<block>[^$]{1,2000})\$\$"
     r"|\\\[(?P<display>.{1,2000}?)\\\]"
     r"|\\\((?P<paren>.{1,1000}?)\\\)"
@@ -27,7 +27,7 @@ def plain(text: str) -> str:
     """
     pieces: list[str] = []
     position = 0
-    for match in _TEX.finditer(text):
+    for match in TEX.finditer(text):
         pieces.append(_escaped(text[position : match.start()]))
         pieces.append(_mathematics(match))
         position = match.end()
