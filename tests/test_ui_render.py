@@ -229,6 +229,8 @@ def test_exports_hold_the_papers_and_cannot_be_broken_by_a_title():
         ("x}, author={Nobody", "x\\textbraceright{}, author=\\textbraceleft{}Nobody"),
         ("$a}$ {b", "\\$a\\textbraceright{}\\$ \\textbraceleft{}b"),
         ("costs $5", "costs \\$5"),
+        ("from $5 to $10 an hour", "from \\$5 to \\$10 an hour"),
+        ("at \\$5 or $x$", "at \\textbackslash{}\\$5 or $x$"),
     ],
 )
 def test_a_title_in_bibtex_neither_runs_as_latex_nor_ends_its_field(title: str, written: str):

@@ -9,7 +9,8 @@ _SPECIAL = {character: f"\\{character}" for character in "&%#_$"}
 _SPECIAL |= {"{": "\\textbraceleft{}", "}": "\\textbraceright{}"}
 _SPECIAL |= {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
 _ESCAPES = str.maketrans(_SPECIAL)
-_FORMULA = re.compile(r"(\$[^$\n]{1,200}\$)")
+# As on the page: no space inside, no digit after, so that "$5 to $10" stays money.
+_FORMULA = re.compile(r"((?<!\\)\$(?=\S)[^$\n]{1,200}(?<=\S)\$(?!\d))")
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)")
 # What a formula in a title may say and stay one. LaTeX has no list of what is harmless: this one is short on purpose.
 _KNOWN = frozenset(
