@@ -90,6 +90,15 @@ def test_a_damaged_record_is_refused_in_one_line(starter_copy: Path):
         list(replayed({"format": 1, "exchanges": [{"exchange": {"question": 7}}]}, library))
 
 
+@pytest.mark.parametrize("papers", [5, [5], [{}], [{"id": "bert"}]])
+def test_a_record_whose_papers_are_damaged_is_refused_in_one_line(starter_copy: Path, papers: object):
+    with open_library(starter_copy) as library:
+        record = recorded(talked(Chat(library), "What is BERT?").exchanges, library.settings)
+        record["exchanges"][0]["papers"] = papers
+        with pytest.raises(InputError, match="damaged"):
+            list(replayed(record, library))
+
+
 @pytest.mark.parametrize(
     "address",
     ["https://evil.example/v1", "http://127.0.0.1.evil.example/v1", "http://127.0.0.1@evil.example/v1", "http://["],

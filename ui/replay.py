@@ -106,13 +106,18 @@ def replayed(record: dict[str, Any], library: Library) -> Iterator[Replayed]:
     """Each question of the record, asked again with its filters and the record's own history before it."""
     try:
         before = [revived(item) for item in record.get("before", [])]
-        asked = [(revived(item["exchange"]), item) for item in record["exchanges"]]
+        asked = [(revived(item["exchange"]), _hashes(item)) for item in record["exchanges"]]
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"the record is damaged: {error}") from error
-    for exchange, item in asked:
+    for exchange, hashes in asked:
         answer = library.ask(exchange.question, filters=exchange.given, history=_turns(before))
-        yield Replayed(exchange.question, answer, tuple(_differences(exchange, item, answer, library)))
+        yield Replayed(exchange.question, answer, tuple(_differences(exchange, hashes, answer, library)))
         before.append(exchange)
+
+
+def _hashes(item: dict[str, Any]) -> dict[str, str]:
+    """What the papers of an exchange were when it was recorded, by their ids."""
+    return {str(paper["id"]): str(paper["sha256"]) for paper in item.get("papers", [])}
 
 
 def _turns(exchanges: list[Exchange]) -> list[Turn]:
@@ -121,14 +126,14 @@ def _turns(exchanges: list[Exchange]) -> list[Turn]:
     return Talk(exchanges=tuple(exchanges)).history
 
 
-def _differences(exchange: Exchange, item: dict[str, Any], now: Answer, library: Library) -> Iterator[str]:
+def _differences(exchange: Exchange, hashes: dict[str, str], now: Answer, library: Library) -> Iterator[str]:
     from ui.record import paper_hash, passages
 
-    for paper in item.get("papers", []):
-        present = library.paper(paper["id"])
+    for paper_id, then_hash in hashes.items():
+        present = library.paper(paper_id)
         if present is None:
-            yield f"paper {paper['id']} is no longer in the library"
-        elif paper_hash(present) != paper["sha256"]:
+            yield f"paper {paper_id} is no longer in the library"
+        elif paper_hash(present) != then_hash:
             yield f"“{present.title}” has another title or abstract now"
     then = exchange.answer
     if then is None:
