@@ -156,6 +156,7 @@ def test_more_than_the_page_can_use_is_refused_before_anybody_signs_in(locked_ur
         ("ask", {"question": "What is BERT?", "venue": ["ICLR"]}),
         ("search", {"question": "bert", "k": "many"}),
         ("search", {"question": "bert", "k": True}),
+        ("search", {"question": "bert", "k": 2.5}),
         ("search", {"question": "bert", "year_from": float("nan")}),
         ("search", {"question": "bert " * 1000}),
     ],

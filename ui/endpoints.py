@@ -61,6 +61,8 @@ def _text(name: str, given: Any) -> str:
 def _number(name: str, given: Any) -> int:
     if isinstance(given, bool) or not isinstance(given, int | float) or not -_MOST_NUMBER < given < _MOST_NUMBER:
         raise UsageError(f"{name} must be a whole number")
+    if given != int(given):
+        raise UsageError(f"{name} must be a whole number, not {given}")
     return int(given)
 
 
