@@ -80,7 +80,7 @@ _NO_SUBJECT = frozenset(
 )
 _NUMBERS = {word: n for n, word in enumerate("two three four five six seven eight nine ten".split(), start=2)}
 _GREETING = re.compile(
-    r"""\W*(?:(?:hi|hello|hey|hallo|hiya|greetings|good\s(?:morning|afternoon|evening|day|job|work|bot)|thanks?|thank\syou|thx
+    r"""\W*(?:(?:hi|hello|hey|hallo|hiya|greetings|good\s(?:morning|afternoon|evening|day|job|work|bot)|thanks?|thx
     |cheers|bye|goodbye|see\syou|test|testing|cool|great|nice|perfect|wow|lol|huh|no\sway|how\sare\syou(?:\sdoing)?
     |(?:that|this|it)(?:['’]s|\sis|\swas)?\s(?:helped|helpful|great|good|nice|useful|all|enough|wrong|false|not\s(?:true|right)
       |nonsense)

@@ -213,6 +213,13 @@ def test_what_is_asked_of_the_library_as_a_whole_is_told(question, wish):
     assert understand(question).library.wish == wish
 
 
+def test_thanks_said_many_times_are_read_at_once():
+    understand("thank you")  # so that nothing is made for the first time below
+    began = time.process_time()
+    understand("thank you " * 19 + "x")
+    assert time.process_time() - began < 0.5  # processor time; it doubled with each of them, to more than a second
+
+
 @pytest.mark.parametrize(
     "question",
     [
