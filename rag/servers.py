@@ -39,7 +39,7 @@ def without_keys(said: str) -> str:
 def without_password(address: str) -> str:
     """An address without the user, the password and the query that may stand in it.
 
-    >>> without_password("https://me:secret@models.example:8443/v1?key=abc")
+    >>> without_password("https://me:s@cret@models.example:8443/v1?key=abc")
     'https://models.example:8443/v1'
     """
-    return re.sub(r"(?<=//)[^@/]*@|[?#].*$", "", address)
+    return re.sub(r"(?<=//)[^/]*@|[?#].*$", "", address)
