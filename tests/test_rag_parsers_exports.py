@@ -148,10 +148,11 @@ def test_openalex_works_keep_authors_venue_and_address_and_its_answer_costs_no_r
         ({"issued": {"date-parts": [["2021", "3"]]}}, "2021-03"),
         ({"issued": {"date-parts": [[None]]}, "published-print": {"date-parts": [[2020]]}}, "2020"),
         ({"issued": {"date-parts": [[None]]}}, None),
+        ({"published": 2021, "issued": None}, "2021"),
         ({"issued": {"raw": "March 14, 2021"}}, "2021-03-14"),
         ({"issued": []}, None),
     ],
-    ids=["whole", "csl", "year", "unknown", "raw", "odd"],
+    ids=["whole", "csl", "year", "unknown", "number", "raw", "odd"],
 )
 def test_crossref_dates_are_read_and_its_name_and_score_are_no_venue_and_no_votes(dates, date):
     work = {"title": [TITLE], "DOI": DOI, "source": "Crossref", "score": 1, "type": "journal-article", **dates}
@@ -199,3 +200,19 @@ def test_a_record_in_an_object_of_its_own_is_read_with_what_stands_beside_it():
     lines = [{"upvotes": 3, "_score": 9.1, "paper": {"title": "Coins", "abstract": ABSTRACT}}]
     (record,), _ = read("\n".join(json.dumps(line) for line in lines))
     assert (record.title, record.upvotes) == ("Coins", 3)
+
+
+def test_a_record_of_somebody_else_with_an_address_at_dblp_keeps_its_authors():
+    own = {"title": "Where Storks Rest.", "abstract": ABSTRACT, "authors": ["Wei Wang", "Ewa Łukasz"]}
+    (record,), _ = read(json.dumps([own | {"url": "https://dblp.org/rec/conf/kdd/W19"}]))
+    assert (record.title, record.authors) == ("Where Storks Rest", ("Wei Wang", "Ewa Łukasz"))
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [{"author": {"name": "Ewa Łukasz"}}, {"journal": {"title": "Reef Letters"}}, {"affiliation": {"name": "Reef Lab"}}],
+)
+def test_the_name_of_an_author_a_journal_or_a_laboratory_is_not_taken_for_a_title(inner):
+    records, rejects = read(json.dumps([{"body": ABSTRACT} | inner]))
+    assert not records
+    assert "no title and no abstract" in rejects[0].reason

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from rag.parsers.fields import field_of
@@ -26,15 +26,17 @@ def understood(given: Fields) -> Fields:
 
 def _inner(given: Fields) -> Fields:
     """The one record in an envelope (DBLP's "info", Elasticsearch's "_source"), with what stands on the envelope."""
-    if _says_something(given):
+    if _says_something(given.keys()):
         return given
-    inner = [value for value in given.values() if isinstance(value, dict) and _says_something(cast("Fields", value))]
+    # What has a meaning of its own is no envelope, and a name alone no paper's: authors, journals and institutions.
+    held = [value for name, value in given.items() if isinstance(value, dict) and field_of(name) in (None, "content")]
+    inner = [value for value in cast("list[Fields]", held) if _says_something(value.keys() - {"name"})]
     outer = {name: value for name, value in given.items() if name[:1] not in "@_"}  # "@score", "_score"
     return {**outer, **inner[0]} if len(inner) == 1 else given
 
 
-def _says_something(value: Fields) -> bool:
-    return any(field_of(key) in ("title", "abstract", "content") for key in value)
+def _says_something(names: Iterable[str]) -> bool:
+    return any(field_of(name) in ("title", "abstract", "content") for name in names)
 
 
 def _of_openalex(work: Fields) -> Fields:
@@ -62,19 +64,18 @@ def _from_parts(value: Any) -> str | None:
         digits = [str(part) for part in cast("list[Any]", first)[:3] if str(part).isdigit()]
         return "-".join(part.zfill(2) for part in digits) or None
     text = _at(value, "raw") or _at(value, "literal") or value
-    return text if isinstance(text, str) else None
+    return str(text) if isinstance(text, str | int) else None  # others that say "issued" write a year as a number
 
 
 def _of_dblp(record: Fields) -> Fields:
     """DBLP ends titles with a full stop, numbers namesakes ("Wei Wang 0001"), and has the paper's address in "ee"."""
-    authors = _at(record, "authors", "author") or []
-    names = [str(_at(item, "text") or item) for item in (authors if isinstance(authors, list) else [authors])]
-    return {
-        **record,
-        "title": str(record.get("title") or "").removesuffix("."),
-        "authors": [_NAMESAKE.sub("", name) for name in names],
-        "url": record.get("ee") or record.get("url"),
-    }
+    own = {"url": record.get("ee") or record.get("url")}
+    if isinstance(title := record.get("title"), str):
+        own["title"] = title.removesuffix(".")
+    if authors := _at(record, "authors", "author"):  # a list of somebody else's who names DBLP's address stays as it is
+        names = [str(_at(item, "text") or item) for item in (authors if isinstance(authors, list) else [authors])]
+        own["authors"] = [_NAMESAKE.sub("", name) for name in names]
+    return {**record, **own}
 
 
 def _at(value: Any, *keys: str) -> Any:
