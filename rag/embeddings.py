@@ -181,7 +181,7 @@ def _from_server(settings: EmbeddingSettings) -> LlamaEncoder:
     known = _OPENAI_DIMENSIONS.get(settings.model) if url == OPENAI_URL else None
     options = {name: value for name, value in settings.options.items() if name != "dimensions"}
     dimensions = settings.dimensions or settings.options.get("dimensions")
-    patience = float(options.get("timeout", _SILENCE))
+    patience = _patience(options)
     connections = Connections()
 
     def build() -> BaseEmbedding:
@@ -208,6 +208,14 @@ def _from_server(settings: EmbeddingSettings) -> LlamaEncoder:
         retries=settings.retries,
         watched=lambda side: bounded(connections, patience if side == "query" else _WHOLE * patience),
     )
+
+
+def _patience(options: dict[str, Any]) -> float:
+    told = options.get("timeout", _SILENCE)
+    try:
+        return float(told)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"embedding.options.timeout is {told!r}: give a number of seconds") from error
 
 
 def _from_class(settings: EmbeddingSettings) -> LlamaEncoder:

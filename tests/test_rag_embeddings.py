@@ -180,6 +180,13 @@ def test_openai_like_needs_an_address(monkeypatch):
         load_encoder(EmbeddingSettings(kind="openai-like"))
 
 
+@pytest.mark.parametrize("told", [None, "soon"])
+def test_a_timeout_that_is_no_number_is_an_error_of_the_settings(told):
+    settings = EmbeddingSettings(kind="openai-like", base_url="http://127.0.0.1:9/v1", options={"timeout": told})
+    with pytest.raises(SettingsError, match=r"embedding\.options\.timeout"):
+        load_encoder(settings)
+
+
 def test_any_llama_index_embedding_class_is_an_encoder():
     settings = EmbeddingSettings(
         kind="llamaindex", target="llama_index.core.embeddings.MockEmbedding", options={"embed_dim": 4}
