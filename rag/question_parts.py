@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rag import text
 from rag.answerers.definitions import thing_of
+from rag.question_library import without_greeting
 from rag.questions import Understanding, understand
 
 _ASKING = r"(?:what|how|why|when|where|who|whom|whose|which|(?:in|on|at|by|for|to|from|since)\s(?:what|which|whom))"
@@ -82,7 +83,7 @@ def parts_of(question: str) -> tuple[Part, ...]:
     >>> parts_of("What is dropout and why does it help?")
     ()
     """
-    plain = " ".join(question.split())
+    plain = without_greeting(" ".join(question.split()))
     if len(plain) > _LONGEST:
         return ()
     whole = understand(plain)
@@ -112,7 +113,7 @@ def sides_of(question: str) -> tuple[Part, ...]:
     >>> [side.told for side in sides_of("What is the difference between pruning and distillation?")]
     ['pruning', 'distillation']
     """
-    plain = " ".join(question.split())
+    plain = without_greeting(" ".join(question.split()))
     if len(plain) > _LONGEST:
         return ()
     for pattern in _SIDES:

@@ -17,6 +17,7 @@ from tests.scripted_server import serving
         ("Who wrote BERT? Who wrote GPT-3?", ("Who wrote BERT?", "Who wrote GPT-3?")),
         ("Who wrote BERT and what does it do?", ("Who wrote BERT?", "what does BERT do?")),
         ("Explain dropout. What is HNSW?", ("Explain dropout?", "What is HNSW?")),
+        ("Hello, what is LoRA and who wrote BERT?", ("what is LoRA?", "who wrote BERT?")),
     ],
 )
 def test_questions_joined_in_one_are_told_apart_and_made_whole(question, parts):
@@ -50,6 +51,7 @@ def test_one_question_stays_one(question):
         ("What is the difference between the CBOW and skip-gram?", ("CBOW", "skip-gram")),
         ("dropout vs. batch normalization", ("dropout", "batch normalization")),
         ("How do GANs and VAEs differ?", ("GANs", "VAEs")),
+        ("Hi, compare pruning and distillation", ("pruning", "distillation")),
         ("compare them", ()),
         ("compare the first two", ()),
         ("Compare the number of images used to pre-train CLIP and ViT", ()),
