@@ -32,6 +32,8 @@ _PRONOUN = re.compile(
 _NAME_FOR = re.compile(
     r"\b(?P<owner>its|their)\b|\b(?:it|they|this(?:\spaper)?|that\spaper|the\spaper)\b", re.IGNORECASE
 )
+# A question after a question; in a title each word of it would have a capital letter.
+_ANEW = re.compile(rf"(?i:{_ASKING})\s{_HELPING}\s")
 _MOST, _LONGEST = 3, 400
 
 _A, _B = r"(?P<one>.{2,80}?)", r"(?P<two>.{2,80}?)"
@@ -99,7 +101,8 @@ def parts_of(question: str) -> tuple[Part, ...]:
             return ()
         parts.append(_part(told, clause))
     leans = [_PRONOUN.search(clause) is not None for clause in clauses]
-    in_title = whole.metadata and not all(part.of_record for part in parts) and clauses[-1][:1].isupper()
+    anew = plain.count("?") > 1 and _ANEW.match(clauses[-1])
+    in_title = whole.metadata and not all(part.of_record for part in parts) and clauses[-1][:1].isupper() and not anew
     if leans[0] or in_title:
         return ()
     # "What is dropout and why does it help?" is answered best from one paper at once.

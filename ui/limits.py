@@ -15,7 +15,8 @@ _SMALL = ("/login", "/mcp")  # Gradio reads the first before it knows who sends 
 
 
 class Bounded:
-    """ASGI middleware that answers 413 to a request whose body is larger than its path can use."""
+    """ASGI middleware that refuses a request whose body is larger than its path can use: 413 where the size is
+    declared; else no more of it is read, and Gradio answers 400."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self._app = app

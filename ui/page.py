@@ -217,7 +217,7 @@ def _wire_library(at: SimpleNamespace, on: Handlers) -> None:
     at.bridge.remove(on.remove, [at.words], [at.detail, at.summary, at.table], **_EACH)
     given = [at.files, at.pasted, at.path, at.newer]
     changed = [at.report, at.summary, at.menu, at.table, at.welcome]
-    at.add.click(on.add_papers, [*given, at.filters], [*changed, at.taken], **_PRIVATE).then(
+    at.add.click(on.add_papers, [*given, at.filters], [*changed, at.taken], **_PRIVATE).success(
         on.emptied, [*given, at.taken], given, **_PRIVATE
     )
     at.bridge.report(on.report, None, at.saved, **_PRIVATE).then(None, at.saved, None, js=_SAVE)
