@@ -9,7 +9,7 @@ from rag.errors import ModelUnavailable
 from rag.text import collapse, shorten
 
 _SHORTEST_KEY = 8  # a stand-in such as "none" is no secret, and a word like any other
-_KEY_SHAPED = re.compile(r"\b(?:sk|key|pk)-[\w\-*]{6,}|(?<=Bearer )\S+")
+_KEY_SHAPED = re.compile(r"\b(?:sk|key|pk)-[\w\-*]{6,}|(?<=Bearer )\S+|(?<=://)[^\s/]+(?=@)")
 
 
 def asked_seconds(header: str | None) -> float | None:
@@ -26,7 +26,11 @@ def pause(error: ModelUnavailable, attempt: int) -> float:
 
 
 def redacted(said: str) -> str:
-    """What an error says, in one line of at most 300 characters and without anything that looks like a key."""
+    """What an error says, in one line of at most 300 characters, without what looks like a key or a login.
+
+    >>> redacted("no answer from https://me:secret@models.example/v1 (key-1234567)")
+    'no answer from https://***@models.example/v1 (***)'
+    """
     return shorten(_KEY_SHAPED.sub("***", without_keys(collapse(said))), 300)
 
 
