@@ -86,6 +86,33 @@ def test_hovering_over_a_marker_shows_its_sentence_without_a_click(visit, starte
     page.wait_for_selector("#evidence .source.active[data-source='2'][open] mark.strong")
 
 
+_OVER = """([x, y]) => document.querySelector('#finished .turn .cite').dispatchEvent(
+    new MouseEvent('mouseover', {bubbles: true, screenX: x, screenY: y}))"""
+_LATER = "new Promise((done) => setTimeout(done, 300))"  # a marker that is pointed at is followed after 120
+
+
+def test_a_marker_that_comes_under_a_resting_mouse_does_not_take_the_panel(visit, starter_url):
+    page = visit(starter_url)
+    ask(page, ANSWERED)
+    ask(page, UNANSWERED)
+    page.evaluate("document.addEventListener('mousemove', (e) => { window.resting = [e.screenX, e.screenY]; })")
+    page.mouse.move(300, 300)
+    page.evaluate(f"({_OVER})(resting)")
+    page.evaluate(_LATER)
+    assert page.locator("#evidence .source.active").count() == 0
+    page.evaluate(_OVER, [1, 1])
+    page.wait_for_selector("#evidence .source.active")
+
+
+def test_a_marker_that_was_pointed_at_just_before_the_next_answer_does_not_take_the_panel_from_it(visit, starter_url):
+    page = visit(starter_url)
+    ask(page, ANSWERED)
+    drawn = "const last = document.querySelector('#finished .turn'); last.after(last.cloneNode(true))"
+    page.evaluate(f"() => {{ ({_OVER})([1, 1]); {drawn} }}")
+    page.evaluate(_LATER)
+    assert page.locator("#evidence .source.active").count() == 0
+
+
 def test_a_marker_of_an_earlier_turn_still_opens_its_own_source(visit, starter_url):
     page = visit(starter_url)
     first = open_example(page)

@@ -255,11 +255,14 @@
     byKeyboard = !event.detail;
     actions[button.dataset.do]?.({ ...button.dataset }, button);
   }, true);
-  let hovering;
+  // A marker that comes under a mouse at rest, because the page moved, was not pointed at.
+  let hovering, rested;
+  const place = (event) => `${event.screenX} ${event.screenY}`;
+  document.addEventListener("mousemove", (event) => { rested = place(event); }, { passive: true });
   document.addEventListener("mouseover", (event) => {
     const cite = event.target.closest?.(".cite");
     clearTimeout(hovering);
-    if (cite && !narrow.matches) hovering = setTimeout(() => show(cite, cite.dataset.source, cite.dataset.sentence, { open: false }), 120);
+    if (cite && !narrow.matches && place(event) !== rested) hovering = setTimeout(() => show(cite, cite.dataset.source, cite.dataset.sentence, { open: false }), 120);
   });
 
   const chosen = (form) => {
@@ -319,6 +322,7 @@
     if (live && live !== reading && $(".evidence", live)) { reading = live; show(live); }  // what was found, as soon as it is
     if (last === newest) return;  // something inside a turn
     newest = last;
+    clearTimeout(hovering);  // it was for what was there before
     if (live && halted) send("halt");
     running(Boolean(live));
     if (!live && turns.length > answered) say($(".abstained", last) ? "The abstracts do not answer this" : $(".problem", last) ? "Something went wrong" : "The answer is there");
