@@ -8,7 +8,7 @@ import os
 import re
 import threading
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,14 +151,21 @@ def _shortening(folder: Path, dimensions: int) -> Shortening:
 
 def builtin_encoder(dimensions: int | None = None, *, deep: bool = False) -> StaticTextEncoder:
     """The fast or the deep encoder that ships; SettingsError where its vectors have not so many `dimensions`."""
-    from rag.encoder import StaticEncoder
     from rag.encoder.static import SHIPPED_WEIGHTS
 
     try:
         name = DEEP if deep else "builtin"
-        return StaticTextEncoder(StaticEncoder.load(), name, SHIPPED_WEIGHTS, dimensions=dimensions, deep=deep)
+        return StaticTextEncoder(_shipped(), name, SHIPPED_WEIGHTS, dimensions=dimensions, deep=deep)
     except ValueError as error:
         raise SettingsError(f"embedding.dimensions: {' '.join(str(error).split())}") from error
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> StaticEncoder:
+    """Read once: the gate of a deep library uses the fast encoder beside its own, and both have these vectors."""
+    from rag.encoder import StaticEncoder
+
+    return StaticEncoder.load()
 
 
 def _from_folder(settings: EmbeddingSettings) -> StaticTextEncoder:

@@ -137,3 +137,7 @@ def test_what_the_gate_looks_at_does_not_depend_on_which_of_the_two_it_is(tmp_pa
             library.ingest([starter.path()])
             found.append(library.ask("What is residual learning?").confidence)
     assert found[0] == pytest.approx(found[1], abs=0.02)
+
+
+def test_both_hold_the_same_token_vectors_in_memory(deep: StaticTextEncoder):
+    assert deep.words._static is builtin_encoder().words._static

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rag.cli.options import cost_option, embedding_within, library_options, open_with
+from rag.cli.options import cost_option, library_options, open_with
 from rag.errors import UsageError
 
 
@@ -40,7 +40,8 @@ def rebuild(encoder: str | None, max_cost: float | None, folder: str | None, con
     """
     from rag.cli.terminal import progress_bar
 
-    embedding = ({"kind": encoder} if encoder else {}) | embedding_within(max_cost).get("embedding", {})
+    given = {"kind": encoder, "max_cost": max_cost}
+    embedding = {name: value for name, value in given.items() if value is not None}
     with open_with(folder, configs, embedding=embedding) as library, progress_bar() as bar:
         papers = library.rebuild(progress=bar.show, tell=bar.say)
     click.echo(f"rebuilt the indexes of {papers} paper{'' if papers == 1 else 's'}")
