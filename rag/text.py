@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from rag.british import american
+
 _ABBREVIATIONS = frozenset(
     "e.g i.e etc vs cf al fig figs eq eqs sec no nos approx resp dr mr mrs ms prof st ref refs viz ca"
     " a.k.a w.r.t s.t i.i.d dept univ inc ltd ch vol pp ed eds jr sr".split()
@@ -104,8 +106,8 @@ def stem_set(source: str) -> frozenset[str]:
 
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
-    """The Snowball (English) stem of one lower-case word."""
-    return _stemmer().stemWord(word)
+    """The Snowball (English) stem of one lower-case word, in its American spelling."""
+    return _stemmer().stemWord(american(word))
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""How text becomes the words of the lexical index, and how a question's compounds find other spellings."""
+"""How text becomes the words of the lexical index, and how a question's words find other spellings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from rag.british import other_spellings
 from rag.text import STOP_WORDS
 
 if TYPE_CHECKING:
@@ -47,18 +48,25 @@ class Analysis:
     def query_words(self, query: str, frequency: Frequency) -> list[str]:
         """The words of a question that the index holds, with other spellings of compounds that it holds.
 
-        A word that no passage holds is taken apart if that makes two known words ("GPT4", "finetuned"), and a
-        name and its number are also put together ("GPT-4" finds "GPT4" too).
+        A word that no passage holds is taken apart if that makes two known words ("GPT4", "finetuned"), a name
+        and its number are also put together ("GPT-4" finds "GPT4" too), and British and American spellings find each
+        other.
         """
         words = [word for word in self.words(query)[:_MOST_QUERY_WORDS] if frequency(word)]
-        return words + list(self._respelled(query, frequency))
+        return words + [word for word in self._respelled(query, frequency) if word not in words]
+
+    def spellings(self, word: str) -> list[list[str]]:
+        """The index's words of a word as it is spelt, and as it is on the other side of the Atlantic."""
+        return [self.words(one) for one in (word, *other_spellings(word.lower()))]
 
     def _respelled(self, query: str, frequency: Frequency) -> Iterator[str]:
         for name, number in _NUMBERED.findall(query)[:_MOST_QUERY_WORDS]:
             yield from (word for word in self.words(name + number) if frequency(word))
         for raw in _RAW.findall(query)[:_MOST_QUERY_WORDS]:
-            words = self.words(raw) if len(raw) <= _LONGEST_WORD else []
-            if words and not any(map(frequency, words)):
+            words, *others = self.spellings(raw) if len(raw) <= _LONGEST_WORD else [[]]
+            known = [word for other in others for word in other if frequency(word)]
+            yield from known
+            if words and not known and not any(map(frequency, words)):
                 yield from self._apart(raw, frequency)
 
     def _apart(self, raw: str, frequency: Frequency) -> list[str]:

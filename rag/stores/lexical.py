@@ -95,16 +95,15 @@ class TantivyIndex:
             return view.search(words, k, only=only)
 
     def document_frequency(self, words: Sequence[str]) -> dict[str, int]:
-        """Passages that hold each word; of a word analysed into several ("GPT-4"), the rarest part counts.
+        """Passages that hold each word; of a word analysed into several ("GPT-4"), the rarest part counts, of one with
+        several spellings the most frequent.
 
         Stop words, and words that are only punctuation, are in none. Deleted passages count until they are
         merged away, as they do in BM25.
         """
         view = self._opened()
         with _explained(self._folder):
-            return {
-                word: min((view.frequency(part) for part in self._analysis.words(word)), default=0) for word in words
-            }
+            return {word: max(map(view.rarest, self._analysis.spellings(word))) for word in words}
 
     def ids(self) -> set[str]:
         """All passage ids."""
@@ -169,6 +168,10 @@ class _View:
 
     def frequency(self, word: str) -> int:
         return min(self._searcher.doc_freq("body", word), self.count)
+
+    def rarest(self, words: Sequence[str]) -> int:
+        """The passages that hold the rarest of these, 0 for none."""
+        return min(map(self.frequency, words), default=0)
 
     def search(self, words: Sequence[str], k: int, *, only: Sequence[str] | None) -> list[Scored]:
         from tantivy import Occur, Query

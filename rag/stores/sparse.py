@@ -85,10 +85,13 @@ class SparseIndex:
         return dense, [[(key, score) for key, score in rows if score > 0] for rows in lexical]
 
     def document_frequency(self, words: Sequence[str]) -> dict[str, int]:
-        """Passages that hold each word; of a word analysed into several ("GPT-4"), the rarest part counts."""
-        parts = {word: self._analysis.words(word) for word in words}
-        known = self._learnt(part for found in parts.values() for part in found)
-        return {word: min((known[part] for part in found), default=0) for word, found in parts.items()}
+        """Passages that hold each word; of a word analysed into several ("GPT-4"), the rarest part counts, of one with
+        several spellings the most frequent."""
+        spelt = {word: self._analysis.spellings(word) for word in words}
+        known = self._learnt(part for ways in spelt.values() for parts in ways for part in parts)
+        return {
+            word: max(min((known[part] for part in parts), default=0) for parts in ways) for word, ways in spelt.items()
+        }
 
     def ids(self) -> set[str]:
         """The ids of all passages whose words are there; reads them all."""
