@@ -68,7 +68,9 @@ def _guarded(name: str, look: Callable[[], Iterator[Check]]) -> list[Check]:
         mends = name == "indexes" and not others
         found.append(Check(name, ok=False, message=str(error), remedy=_REBUILD if mends else None))
     except OSError as error:
-        found.append(Check(name, ok=False, message=f"cannot look at {error.filename}: {error.strerror}"))
+        found.append(
+            Check(name, ok=False, message=f"cannot look at {error.filename or name}: {error.strerror or error}")
+        )
     return found
 
 

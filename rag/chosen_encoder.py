@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
     Tell = Callable[[Estimate], object]
 
+SMALL_PILE = 4_000_000
+"""Bytes up to which a new library's papers are encoded by `builtin-deep`: some 2,500 papers, 20 seconds."""
+BIG_PILE = 4 * SMALL_PILE
+"""Bytes from which on a library of few papers that had `builtin-deep` gets `builtin-fast`: minutes are saved."""
+FEW_PAPERS = 5000
+
 
 def build_encoder(settings: EmbeddingSettings) -> Encoder:
     """The encoder that the settings name; the built-in ones are loaded once a process."""
@@ -28,15 +34,25 @@ def build_encoder(settings: EmbeddingSettings) -> Encoder:
     return load_encoder(settings)
 
 
-def decided(settings: EmbeddingSettings, manifest: Manifest | Description | None) -> EmbeddingSettings:
-    """The settings with `builtin` replaced by what it stands for: that of the two which the library was made with, the
-    fast one for a new library."""
-    from rag.embeddings import DEEP
+def decided(
+    settings: EmbeddingSettings, manifest: Manifest | Description | None, pile: int | None = None
+) -> EmbeddingSettings:
+    """The settings with `builtin` replaced by what it stands for: that of the two which the library was made with. For
+    a new library the deep one where a small `pile` is to be read (bytes, None where not known), else the fast one."""
+    from rag.embeddings import DEEP, FAST
 
     if settings.kind != "builtin":
         return settings
-    deep = manifest is not None and manifest.encoder == DEEP
-    return settings.model_copy(update={"kind": DEEP if deep else "builtin-fast"})
+    deep = manifest.encoder == DEEP if manifest else pile is not None and pile <= SMALL_PILE
+    return settings.model_copy(update={"kind": DEEP if deep else FAST})
+
+
+def outgrown(settings: EmbeddingSettings, manifest: Manifest, pile: int | None) -> bool:
+    """Whether a library that has the deep encoder, as it began small, would better have the fast one for this pile."""
+    from rag.embeddings import DEEP
+
+    ours = settings.kind == "builtin" and manifest.encoder == DEEP and not manifest.encoder_chosen
+    return ours and pile is not None and pile > BIG_PILE
 
 
 def reading_encoder(settings: EmbeddingSettings, manifest: Manifest) -> Encoder:
@@ -50,15 +66,20 @@ def reading_encoder(settings: EmbeddingSettings, manifest: Manifest) -> Encoder:
 
 
 def writing_encoder(
-    folder: Path, settings: Settings, *, manifest: Manifest | Description | None = None, tell: Tell | None = None
+    folder: Path,
+    settings: Settings,
+    *,
+    manifest: Manifest | Description | None = None,
+    pile: int | None = None,
+    tell: Tell | None = None,
 ) -> Encoder:
     """The encoder for a library's passages; one on a server is asked for each passage once, within
     `embedding.max_cost`, and `tell` is given the estimate before. `manifest` is that of the library as it is, where
-    its vectors are to stay, or of the file that they come from."""
+    its vectors are to stay, or of the file that they come from; `pile` as for `decided`."""
     from rag.embedding_cache import FILE, RememberingEncoder, VectorCache
     from rag.llama_encoder import LlamaEncoder
 
-    encoder = build_encoder(decided(settings.embedding, manifest))
+    encoder = build_encoder(decided(settings.embedding, manifest, pile))
     if not isinstance(encoder, LlamaEncoder):
         return encoder
     if manifest:

@@ -26,15 +26,23 @@ if TYPE_CHECKING:
     from rag.encoder.principal import Shortening
     from rag.interfaces import Encoder, Side, Vectors
 
-__all__ = ["DEEP", "LlamaEncoder", "StaticTextEncoder", "as_llama_embedding", "builtin_encoder", "load_encoder"]
+__all__ = ["DEEP", "FAST", "LlamaEncoder", "StaticTextEncoder", "as_llama_embedding", "builtin_encoder", "load_encoder"]
 
 DEEP = "builtin-deep"
-"""The name of the built-in encoder that reads passages with its transformer too; the fast one is called "builtin"."""
+"""The built-in encoder that reads passages with its transformer too."""
+
+FAST = "builtin-fast"
+"""The built-in encoder that reads passages with its token vectors alone."""
 
 OPENAI_URL = "https://api.openai.com/v1"
 PASSAGE_TOKENS = 64
 """Tokens of a passage that the deep encoder's transformer reads: its title and what the abstract is about. More of them
 cost more and find less (rag/encoder/MODEL_CARD.md)."""
+RARE_WEIGHT = 10.0
+"""What the deep encoder's transformer gains over the tokens with the share of rare tokens in a text, on both sides: its
+unit vector weighs 1 + RARE_WEIGHT * share. Token vectors know the words of the papers that they were trained on best;
+for others the transformer is the better guide. In a question to the fast encoder, whose passages have none, it weighs
+1."""
 _SILENCE, _WHOLE = 60.0, 4  # seconds until a server is given up; passages may take so many times as long
 _LONGEST_TEXT = 8191  # tokens that OpenAI's embedding models take
 _OPENAI_DIMENSIONS = {
@@ -107,17 +115,41 @@ class StaticTextEncoder:
         vectors = self._static.encode(texts, side=side)
         context = self._context() if side == "query" or self.deep else None
         if context is not None:
-            vectors = _added(vectors, context.encode(texts, longest=None if side == "query" else PASSAGE_TOKENS))
+            longest = None if side == "query" else PASSAGE_TOKENS
+            more = _questions(context, tuple(texts)) if side == "query" else context.encode(texts, longest=longest)
+            if self.deep:
+                more = _weighed(more, context.rare_share(texts, longest=longest))
+            vectors = _added(vectors, more)
         return vectors if self._shortening is None else self._shortening.shortened(vectors)
 
     def _context(self) -> ContextEncoder | None:
         """Read when first needed: an ingest of the fast kind has no questions."""
-        from rag.encoder.context import ContextEncoder
-
         with self._loading:
             if self._loaded is None:
-                self._loaded = (ContextEncoder.load(self._folder) if self._folder else None,)
+                self._loaded = (_transformer(self._folder) if self._folder else None,)
             return self._loaded[0]
+
+
+def _transformer(folder: Path) -> ContextEncoder | None:
+    from rag.encoder.context import ContextEncoder
+    from rag.encoder.static import SHIPPED_WEIGHTS
+
+    return _shipped_transformer() if folder == SHIPPED_WEIGHTS else ContextEncoder.load(folder)
+
+
+@lru_cache(maxsize=1)
+def _shipped_transformer() -> ContextEncoder | None:
+    """Read once, as `_shipped`."""
+    from rag.encoder.context import ContextEncoder
+    from rag.encoder.static import SHIPPED_WEIGHTS
+
+    return ContextEncoder.load(SHIPPED_WEIGHTS)
+
+
+@lru_cache(maxsize=2)
+def _questions(context: ContextEncoder, texts: tuple[str, ...]) -> Vectors:
+    """What the transformer makes of a question: the gate of a deep library wants it again of the fast encoder."""
+    return context.encode(texts)
 
 
 def _combined(*parts: str) -> str:
@@ -131,7 +163,14 @@ def _transformer_fingerprint(folder: Path | None) -> str:
 
     if folder is None:
         raise ValueError("an encoder without a folder has no transformer")
-    return f"{fingerprint(folder, (MODEL_FILE, TOKENIZER_FILE))} {PASSAGE_TOKENS}"
+    return f"{fingerprint(folder, (MODEL_FILE, TOKENIZER_FILE))} {PASSAGE_TOKENS} {RARE_WEIGHT}"
+
+
+def _weighed(vectors: Vectors, rare: Vectors) -> Vectors:
+    """Vectors (N, D) as long as the shares of rare tokens (N,) make them."""
+    import numpy as np
+
+    return vectors * np.float32(RARE_WEIGHT) * rare[:, None] + vectors
 
 
 def _added(vectors: Vectors, more: Vectors) -> Vectors:
@@ -154,7 +193,7 @@ def builtin_encoder(dimensions: int | None = None, *, deep: bool = False) -> Sta
     from rag.encoder.static import SHIPPED_WEIGHTS
 
     try:
-        name = DEEP if deep else "builtin"
+        name = DEEP if deep else FAST
         return StaticTextEncoder(_shipped(), name, SHIPPED_WEIGHTS, dimensions=dimensions, deep=deep)
     except ValueError as error:
         raise SettingsError(f"embedding.dimensions: {' '.join(str(error).split())}") from error

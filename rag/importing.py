@@ -44,7 +44,7 @@ class Import:
         was interrupted is finished by running it again. Raises InputError for a file that is damaged or none of ours,
         LibraryLocked while another process writes, LibraryMismatch, LibraryError and CostLimit as an ingest does.
         """
-        report, meter = IngestReport(), Meter(progress, None)
+        report, meter = IngestReport(encoder=self._encoder.name), Meter(progress, None)
         meter.total = archive.description.papers
         meter.show("checking", force=True)
         archive.check()

@@ -84,7 +84,7 @@ class Ingester:
         the library was made with other settings, LibraryError when it cannot be written, CostLimit when embedding what
         was read could cost more than is allowed (it waits in the catalog then, to be indexed by the next ingest).
         """
-        report = IngestReport()
+        report = IngestReport(encoder=self._encoder.name)
         meter = Meter(progress, should_stop)
         inputs = Inputs(paths, text, format, columns, report.rejected)
         readable = self._readable(inputs, report.rejected)
@@ -172,9 +172,13 @@ class Ingester:
         try:
             return self._open_indexes(manifest), None
         except LibraryDamaged:
-            mended = Refill(self._encoder, self._chunking, self._open_indexes, dense=self._dense).run(
-                self._folder, self._catalog
-            )
+            mended = Refill(
+                self._encoder,
+                self._chunking,
+                self._open_indexes,
+                dense=self._dense,
+                chosen=manifest.encoder_chosen,
+            ).run(self._folder, self._catalog)
             return self._open_indexes(mended), mended
 
     def _manifest(self) -> Manifest:

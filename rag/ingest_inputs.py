@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +13,9 @@ from rag.text import printable
 
 if TYPE_CHECKING:
     from rag.parsers import Notice, Parse
+
+
+_PACKED = 3  # bytes of text in one of a compressed file
 
 
 class Input(Protocol):
@@ -76,10 +79,7 @@ class Inputs:
     @property
     def size(self) -> int | None:
         """Bytes of all files together, None where one is not a file."""
-        try:
-            return sum(Path(path).expanduser().stat().st_size for path in self._paths) + len(self._text or "")
-        except OSError:
-            return None
+        return _size(self._paths, self._text, lambda path: 1)
 
     def opened(self) -> Iterator[Parse | Reject]:
         """Each input, opened when its turn comes, or why it cannot be opened."""
@@ -95,6 +95,21 @@ class Inputs:
                 yield parse_text(self._text, format=self._format)
             except InputError as error:
                 yield Reject("pasted text", 0, str(error))
+
+
+def pile_size(paths: Sequence[str | Path], text: str | None) -> int | None:
+    """About how many bytes of papers there are to read, before any is; None where one is not a file, so not known."""
+    from rag.parsers import expand
+
+    found = [item for item in expand(paths) if isinstance(item, str)]
+    return _size(found, text, lambda path: _PACKED if path.lower().endswith(".gz") else 1)
+
+
+def _size(paths: Sequence[str], text: str | None, times: Callable[[str], int]) -> int | None:
+    try:
+        return sum(Path(path).expanduser().stat().st_size * times(path) for path in paths) + len(text or "")
+    except (OSError, ValueError):  # ValueError: no name of a file at all
+        return None
 
 
 def reason_nothing_read(rejected: Sequence[Reject]) -> str:

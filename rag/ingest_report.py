@@ -39,6 +39,7 @@ class IngestReport:
     rejected: list[Reject] = field(default_factory=list[Reject])
     notices: list[Notice] = field(default_factory=list["Notice"])
     formats: dict[str, str] = field(default_factory=dict[str, str])
+    encoder: str = ""
     stopped: bool = False
     seconds: float = 0.0
 
@@ -54,6 +55,7 @@ class IngestReport:
             "rejected": [{"path": item.path, "line": item.line, "reason": item.reason} for item in self.rejected],
             "notices": [{"path": item.path, "line": item.line, "message": item.message} for item in self.notices],
             "formats": self.formats,
+            "encoder": self.encoder,
             "stopped": self.stopped,
             "seconds": round(self.seconds, 3),
         }

@@ -98,7 +98,10 @@ class Library:
         """
         if not paths and text is None:
             raise UsageError("nothing to ingest: give paths or text")
-        with step("ingest") as work, open_ingester(self.folder, self.settings, tell) as ingester:
+        from rag.ingest_inputs import pile_size
+
+        pile = pile_size(paths, text)
+        with step("ingest") as work, open_ingester(self.folder, self.settings, pile=pile, tell=tell) as ingester:
             report = ingester.ingest(
                 paths,
                 text=text,

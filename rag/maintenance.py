@@ -27,10 +27,12 @@ def rebuild(
     open_indexes: OpenIndexes,
     progress: Callable[[Progress], None] | None = None,
     dense: str = "chroma",
+    chosen: bool = False,
 ) -> int:
     """Make both indexes anew with this encoder and chunking; the number of papers they hold.
 
-    `dense` says where `open_indexes` keeps the vectors (the `kind` of `DenseSettings`).
+    `dense` says where `open_indexes` keeps the vectors (the `kind` of `DenseSettings`), `chosen` whether somebody told
+    the encoder (`encoder_chosen` of the manifest).
 
     Readers go on with the old indexes meanwhile; an interruption leaves those as they were. Raises UsageError where
     there is no library, LibraryLocked while another process writes.
@@ -38,5 +40,5 @@ def rebuild(
     if not (folder / CATALOG).is_file():
         raise UsageError(f"no library at {folder}; make one with: citewise ingest PATH")
     with WriterLock(folder), closing(Catalog(folder / CATALOG)) as catalog:
-        Refill(encoder, chunking, open_indexes, progress, dense).run(folder, catalog)
+        Refill(encoder, chunking, open_indexes, progress, dense, chosen).run(folder, catalog)
         return catalog.count()

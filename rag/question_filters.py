@@ -167,8 +167,9 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
     ),
     (
         rf"""\b(?:papers?|works?|articles?|publications?|anything|something|written|authored|co-authored|published)\s+
-             (?P<cut> (?:(?:co-?)?(?:written|authored)\s+)? by\s+
-             (?P<author>(?-i:{_CAPITALISED}(?:\s+{_CAPITALISED})*)) (?:\s+et\s+al\.?)?)""",
+             (?P<cut> (?:(?:co-?)?(?:written|authored)\s+)? by\s+ (?!(?:[\w.’'\-]+\s+){{1,6}}or\s+others?\b)
+             (?P<author>(?-i:{_CAPITALISED}(?:\s+{_CAPITALISED})*))
+             (?:\s+(?:et\s+al\.?|and\s+(?:others|colleagues)\b))?)""",
         _author,
     ),
     (

@@ -35,6 +35,8 @@ class Refill:
     open_indexes: OpenIndexes
     progress: Callable[[Progress], None] | None = None
     dense: str = "chroma"
+    chosen: bool = False
+    """What the manifest is to say of the encoder (`encoder_chosen`)."""
 
     def run(self, folder: Path, catalog: Catalog) -> Manifest:
         """Make the indexes of the library in `folder`; its new manifest. Only for the holder of the writer lock.
@@ -59,7 +61,7 @@ class Refill:
         journal = Journal(catalog.database)
         journal.rechunk(work.changed)
         # Readers read the manifest when the generation has grown, so the manifest must be there first.
-        manifest = replace(manifest, generation=catalog.generation() + 1)
+        manifest = replace(manifest, generation=catalog.generation() + 1, encoder_chosen=self.chosen)
         manifests.write(folder, manifest)
         journal.mark_all_indexed()
         return manifest

@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 _READ = 8
 # A longer topic is a pasted text; its beginning says what it is about.
 _LONGEST = 2000
-# Best lexical candidates whose true cosine is looked up where dense search did not return them.
-_TRUE_COSINES = 40
 # Papers of the fused ranking, at least and for each one asked for, that are read to look for names in them.
 _FEWEST, _POOL = 40, 3
 # Where fewer passages hold any word of a question, the last of them is a find as well: the others get no word score at
@@ -68,6 +66,8 @@ _NOT_ENGLISH = (
 )
 
 _NO_INSTITUTIONS = "The records do not hold where authors work, so these are papers from anywhere, not only from {who}."
+_UNDATED = "Papers without a year on record were left out."
+_NO_YEARS = "The records do not hold years, so these are papers of any year."
 _UNKNOWN_ORIGIN = (
     "No author and no venue in this library is called “{who}”, and the records do not hold where authors work: these"
     " are papers from anywhere."
@@ -148,9 +148,13 @@ class Retriever:
         heard, passed_over = self._origin(understanding)
         wanted = merged(filters or Filters(), merged(understanding.filters, heard))
         only = self._allowed.passages(wanted) if wanted else None
-        undated = ""
-        if understanding.order:
-            only, undated = self._dated(wanted, only)
+        undated = self._undated(understanding)
+        if undated == _NO_YEARS:
+            wanted = merged(filters or Filters(), merged(_of_any_year(understanding.filters), heard))
+            only = self._allowed.passages(wanted) if wanted else None
+        elif understanding.order:
+            only, left_out = self._dated(wanted, only)
+            undated = undated or left_out
         clock.lap("understand")
         hits: tuple[Hit, ...] = ()
         sentences: tuple[ScoredSentence, ...] = ()
@@ -199,13 +203,21 @@ class Retriever:
             return ""
         return " (its records do not seem to name authors)"
 
+    def _undated(self, understanding: Understanding) -> str:
+        """What to say where a question on a topic says of which years papers are to be, and not all records have one;
+        `_NO_YEARS` where none has."""
+        if understanding.library or understanding.filters == _of_any_year(understanding.filters):
+            return ""
+        dated, every = len(self._allowed.passages(Filters(year_from=_FIRST_YEAR))), self._lexical.count()
+        return "" if dated >= every else _UNDATED if dated else _NO_YEARS
+
     def _dated(self, wanted: Filters, only: Sequence[str] | None) -> tuple[Sequence[str] | None, str]:
         """The passages of papers with a year among those allowed, where there are any, and what to say of that."""
         first = _FIRST_YEAR if wanted.year_from is None else wanted.year_from
         dated = self._allowed.passages(replace(wanted, year_from=first))
         if not dated or len(dated) == (self._lexical.count() if only is None else len(only)):
             return only, ""
-        return dated, "Papers without a year on record were left out."
+        return dated, _UNDATED
 
     def _candidates(
         self,
@@ -226,9 +238,7 @@ class Retriever:
         by_words, by_names = found[: len(queries)], found[len(queries) :]
         dense, lexical = _best(by_vector), _best(by_words)
         by_name = {key for ranking in by_names for key, _ in ranking}
-        # Reading a stored vector costs more than it is worth for a passage far down the other list.
-        first = {*list(lexical)[:_TRUE_COSINES], *by_name}
-        missing = sorted(first - dense.keys())
+        missing = sorted((lexical.keys() | by_name) - dense.keys())
         if vectors and missing:
             stored = self._dense.vectors(missing)
             dense |= {key: max(float(own @ vector) for vector in vectors) for key, own in stored.items()}
@@ -353,6 +363,10 @@ class _Clock:
     def lap(self, stage: str) -> None:
         now = time.perf_counter()
         self.laps[stage], self._last = now - self._last, now
+
+
+def _of_any_year(filters: Filters) -> Filters:
+    return replace(filters, year_from=None, year_to=None, date_from=None, date_to=None)
 
 
 def _best(rankings: Iterable[Sequence[tuple[str, float]]]) -> dict[str, float]:

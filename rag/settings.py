@@ -32,7 +32,8 @@ class CatalogSettings(Section):
 class EmbeddingSettings(Section):
     """Which encoder makes the vectors. Citewise ships two: `builtin-fast` reads a passage's words, `builtin-deep` also
     its beginning in context, which takes longer and finds more in other fields than machine learning; `builtin` is the
-    one that the library was made with, the fast one for a new library. `path` is a folder trained by
+    one that the library was made with: the deep one where the first files read were small (`SMALL_PILE` in
+    rag/chosen_encoder.py), the fast one otherwise and where the catalog is in a database. `path` is a folder trained by
     `python -m rag.encoder.train`; `openai` and `openai-like` call a server; `llamaindex` is the dotted path
     of any LlamaIndex embedding class, with `options` as its arguments. `dimensions` shortens the vectors, where the
     encoder can: less memory, a little worse (configs/deploy/SCALING.md has what it costs). What one ingest or rebuild

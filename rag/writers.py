@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.chosen_encoder import decided, writing_encoder
+from rag.chosen_encoder import FEW_PAPERS, decided, outgrown, writing_encoder
 from rag.errors import LibraryError
 from rag.interfaces import Encoder
 from rag.library_parts import beside, kept_by, open_catalog, open_replica, places_of
@@ -22,19 +22,44 @@ if TYPE_CHECKING:
     from rag.stores.manifest import Manifest
 
 
-def open_ingester(folder: Path, settings: Settings, tell: Tell | None = None) -> Ingester:
+def open_ingester(folder: Path, settings: Settings, *, pile: int | None = None, tell: Tell | None = None) -> Ingester:
     """A writer of a library, which is made when it is the first; the only one unless the catalog is in a database.
 
-    `tell` as for `writing_encoder`. It reads and embeds where `settings.ingest` says.
+    `pile` and `tell` as for `writing_encoder`; a library that a big `pile` comes to may be rebuilt first.
+    It reads and embeds where `settings.ingest` says.
     """
-    catalog, manifest = _begun(folder, settings)
-    encoder, dense = writing_encoder(folder, settings, manifest=manifest, tell=tell), kept_by(settings, manifest)
-    if settings.ingest.engine == "process":
-        return _ingester(folder, settings, encoder, catalog, dense=dense)
-    from rag.ray_ingest import distributed
+    from rag.embeddings import FAST
 
-    encoder, workers = distributed(settings.ingest, encoder)
-    return _ingester(folder, settings, encoder, catalog, dense=dense, workers=workers)
+    catalog, manifest = _begun(folder, settings)
+    alone = catalog is None  # those who begin a shared library at once must not differ
+    if alone and manifest and outgrown(settings.embedding, manifest, pile) and _few(folder, settings):
+        rebuild_indexes(folder, _with_encoder(settings, FAST))
+        _, manifest = _begun(folder, settings)
+    with _let_go_of(catalog):
+        encoder = writing_encoder(folder, settings, manifest=manifest, pile=pile if alone else None, tell=tell)
+        dense = kept_by(settings, manifest)
+        if settings.ingest.engine == "process":
+            return _ingester(folder, settings, encoder, catalog, dense=dense)
+        from rag.ray_ingest import distributed
+
+        encoder, workers = distributed(settings.ingest, encoder)
+        return _ingester(folder, settings, encoder, catalog, dense=dense, workers=workers)
+
+
+@contextmanager
+def _let_go_of(catalog: Catalog | None) -> Generator[None]:
+    """Closes it where the encoder or the workers cannot be had; else it is the ingester's, which closes it."""
+    try:
+        yield
+    except BaseException:
+        if catalog:
+            catalog.close()
+        raise
+
+
+def _few(folder: Path, settings: Settings) -> bool:
+    with closing(open_catalog(folder, settings.catalog)) as catalog:
+        return catalog.count() <= FEW_PAPERS
 
 
 def _begun(folder: Path, settings: Settings) -> tuple[Catalog | None, Manifest | None]:
@@ -99,12 +124,17 @@ def rebuild_indexes(
         open_indexes=_opener(folder, settings),
         progress=progress,
         dense=kept_by(settings),
+        chosen=settings.embedding.kind != "builtin" or bool(manifest and manifest.encoder_chosen),
     )
 
 
 def _kept_to(settings: Settings, manifest: Manifest | None) -> Settings:
     """Settings whose `builtin` stands for that of the two which the library has."""
     return settings.model_copy(update={"embedding": decided(settings.embedding, manifest)})
+
+
+def _with_encoder(settings: Settings, kind: str) -> Settings:
+    return settings.model_copy(update={"embedding": settings.embedding.model_copy(update={"kind": kind})})
 
 
 def import_library(
@@ -122,8 +152,10 @@ def import_library(
 
     with Archive(path) as archive:
         catalog, manifest = _begun(folder, settings)
-        encoder = writing_encoder(folder, settings, manifest=manifest or archive.description, tell=tell)
-        with _ingester(folder, settings, encoder, catalog, dense=kept_by(settings, manifest)) as ingester:
+        with _let_go_of(catalog):
+            encoder = writing_encoder(folder, settings, manifest=manifest or archive.description, tell=tell)
+            ingester = _ingester(folder, settings, encoder, catalog, dense=kept_by(settings, manifest))
+        with ingester:
             return Import(ingester, encoder, settings.chunking).read(archive, progress=progress)
 
 

@@ -89,3 +89,12 @@ def test_a_wrong_database_is_one_failed_check_and_the_others_are_made(tmp_path, 
     assert reason in checks["catalog"].message
     assert checks.keys() >= {"versions", "folder", "disk space", "lock", "OPENAI_API_KEY", "model server"}
     assert not any("s3cret" in str(check) for check in checks.values())
+
+
+def test_a_check_that_the_system_refuses_says_what_it_can(starter_copy, monkeypatch):
+    def refuse(_: object) -> None:
+        raise OSError("not on this file system")
+
+    monkeypatch.setattr("shutil.disk_usage", refuse)
+    told = {check.message for check in examined(starter_copy).values() if not check.ok}
+    assert told == {"cannot look at folder: not on this file system"}

@@ -38,7 +38,7 @@ def encoder_for(server, **more):
 
 
 def test_builtin_encoder_has_a_name_and_unit_rows(builtin):
-    assert builtin.name == "builtin"
+    assert builtin.name == "builtin-fast"
     vectors = builtin.encode(["whales sing in deep water", ""], side="passage")
     assert vectors.shape == (2, builtin.dimension)
     assert vectors.dtype == np.float32
@@ -220,7 +220,7 @@ def test_an_encoder_is_a_llama_index_embedding_with_both_sides(builtin):
     batch = embedding.get_text_embedding_batch([text, "birds"])
     np.testing.assert_allclose(batch, builtin.encode([text, "birds"]), atol=1e-6)
     assert type(as_llama_embedding(builtin)) is type(embedding)
-    assert embedding.model_name == "builtin"
+    assert embedding.model_name == "builtin-fast"
 
 
 def test_an_encoder_serves_a_llama_index_retriever(builtin):

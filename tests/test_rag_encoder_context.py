@@ -17,6 +17,8 @@ from rag.embeddings import StaticTextEncoder, builtin_encoder
 from rag.encoder import StaticEncoder
 from rag.encoder.context import MODEL_FILE, TOKENIZER_FILE, ContextEncoder
 from rag.encoder.static import SHIPPED_WEIGHTS, WEIGHT_FILES
+from rag.encoder.train_context import rare_tokens
+from rag.encoder.train_corpus import TrainingPaper
 
 WORDS = ("[UNK]", "[CLS]", "[SEP]", "whales", "sing", "in", "winter")
 SIZE, WIDE, LAYERS, POSITIONS, HEADS = 64, 96, 2, 8, 2
@@ -38,6 +40,7 @@ def made_up() -> tuple[Tokenizer, dict[str, np.ndarray]]:
         return np.stack((draw.normal(1, 0.1, SIZE), draw.normal(0, 0.1, SIZE))).astype(np.float32)
 
     tensors = scaled("words", len(WORDS), SIZE) | {"first": pair()}
+    tensors["rare"] = np.array([word in ("whales", "winter") for word in WORDS], dtype=np.uint8)
     tensors["positions"] = draw.normal(0, 0.1, (POSITIONS, SIZE)).astype(np.float32)
     for at in range(LAYERS):
         for name, rows, columns in (
@@ -111,6 +114,32 @@ def test_a_text_longer_than_the_positions_is_cut():
     assert made.longest == POSITIONS
     found = made.encode(["whales sing in winter " * 10])
     np.testing.assert_allclose(found[0], textbook([1, 3, 4, 5, 6, 3, 4, 2], tensors), atol=1e-5)
+
+
+def test_rare_tokens_are_counted_among_those_that_are_read():
+    tokenizer, tensors = made_up()
+    made = ContextEncoder(tokenizer, tensors)
+    texts = ["whales sing in winter", "sing sing", "", "whales sing in winter " * 10]
+    np.testing.assert_allclose(made.rare_share(texts), [1 / 2, 0, 0, 3 / 6])
+    np.testing.assert_allclose(made.rare_share(texts, longest=5), [1 / 3, 0, 0, 1 / 3], rtol=1e-6)
+    del tensors["rare"]
+    assert not ContextEncoder(tokenizer, tensors).rare_share(texts).any()
+
+
+def test_a_token_is_rare_that_fewer_than_one_in_a_thousand_training_papers_hold():
+    tokenizer, _ = made_up()
+    papers = [TrainingPaper(str(at), "They sing", "sing in " + "whales " * (at < 3), ()) for at in range(3000)]
+    found = rare_tokens(tokenizer.to_str(), papers)
+    rare = {word for word in WORDS if found[tokenizer.token_to_id(word)]}
+    assert rare == {"[CLS]", "[SEP]", "winter"}
+    assert rare_tokens(tokenizer.to_str(), papers[1:])[tokenizer.token_to_id("whales")]
+
+
+def test_words_of_other_fields_are_rarer(context: ContextEncoder):
+    texts = ["training of deep neural networks", "hepatitis vaccines in kidney transplants"]
+    ours, medical = context.rare_share(texts)
+    assert ours == 0
+    assert medical > 0.5
 
 
 def test_weights_and_tokenizer_of_different_sizes_are_refused():

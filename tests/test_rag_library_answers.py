@@ -288,6 +288,25 @@ def test_no_newest_is_named_where_nothing_is_dated(tmp_path):
     assert "None of the papers found has a year on record, so which is the newest cannot be told." in answer.notes
 
 
+def test_years_that_no_record_holds_narrow_nothing_and_that_is_said(tmp_path):
+    with library_of(tmp_path, [(title, abstract, "") for title, abstract, _ in DIGITS]) as library:
+        answer = library.ask("What has been studied of rotation since 2019?")
+        given = library.ask("What has been studied of rotation?", filters=Filters(year_from=2019))
+    assert [source.paper.title for source in answer.sources] == ["On Rotation of Digits"]
+    assert "The records do not hold years, so these are papers of any year." in answer.notes
+    assert given.abstained == "no paper in this library is from 2019 on"
+
+
+def test_papers_without_a_year_are_said_to_be_left_out_where_a_question_names_years(tmp_path):
+    with library_of(tmp_path, DIGITS) as library:
+        some = library.ask("What has been studied of digits since 2020?")
+        none = library.ask("What has been studied of grokking since 2020?")
+    assert [source.paper.title for source in some.sources] == ["On Shearing of Digits"]
+    for answer in (some, none):
+        assert "Papers without a year on record were left out." in answer.notes
+    assert none.abstained
+
+
 def test_how_many_papers_there_are_on_a_topic_is_answered_with_papers(starter):
     answer = starter.ask("How many papers are about dropout?")
     assert answer.abstained is None

@@ -49,6 +49,8 @@ NIPS = ("NeurIPS", "NIPS")
         ("papers on pruning with code", Filters(has_code=True), "papers on pruning"),
         ("Which of these has code?", Filters(has_code=True), "Which of these has code?"),
         ("papers with open-source code on pruning", Filters(has_code=True), "papers on pruning"),
+        ("papers by Yann LeCun and others on energy", Filters(authors=("Yann LeCun",)), "papers on energy"),
+        ("papers by Yann LeCun or others on energy", Filters(), "papers by Yann LeCun or others on energy"),
         ("papers by Yann LeCun on energy", Filters(authors=("Yann LeCun",)), "papers on energy"),
         ("anything by Laurens van der Maaten?", Filters(authors=("Laurens van der Maaten",)), "anything?"),
         (

@@ -16,7 +16,7 @@ if str(ROOT) not in sys.path:
 
 from eval.bench.memory import MemoryCatalog, MemoryDense, whole  # noqa: E402 - the path comes first
 from rag import starter, text  # noqa: E402
-from rag.embeddings import StaticTextEncoder, builtin_encoder  # noqa: E402
+from rag.embeddings import DEEP, FAST, StaticTextEncoder, builtin_encoder  # noqa: E402
 from rag.encoder import StaticEncoder  # noqa: E402
 from rag.interfaces import Encoder  # noqa: E402
 from rag.papers import Paper, Record  # noqa: E402
@@ -30,7 +30,7 @@ def encoder_in(folder: Path | None, *, deep: bool = False) -> StaticTextEncoder:
     """The encoder of a folder of weights, by default the one that ships; `deep` as for `StaticTextEncoder`."""
     if folder is None:
         return builtin_encoder(deep=deep)
-    return StaticTextEncoder(StaticEncoder.load(folder), "builtin", folder, deep=deep)
+    return StaticTextEncoder(StaticEncoder.load(folder), DEEP if deep else FAST, folder, deep=deep)
 
 
 def read_cases(name: str) -> list[dict[str, Any]]:

@@ -1,9 +1,10 @@
 """Retrieval quality of each stage: dense, BM25, fused, + exact names, + rerank; nDCG@10 and hit@1.
 
     python eval/bench/retrieval_quality.py [--sets questions,cases,starter,cacm,scifact208,tldr] [--weights .3,.5,.7]
-                                           [--json FILE] [--encoder FOLDER] [--deep]
+                                           [--json FILE] [--folder FOLDER] [--encoders fast,deep,minilm]
 
-All systems run on the same candidates in one run, with 95 % bootstrap intervals over the questions. `tldr` uses the
+All systems run on the same candidates in one run, with 95 % bootstrap intervals over the questions; encoders are
+compared question by question, with a randomisation test. MiniLM needs the extra `train`. `tldr` uses the
 whole corpus of 87,246 papers when --whole is given, else the gold papers among 8,000. The outside sets lie in the
 folder named by CITEWISE_SHARED, by default ../shared.
 """
@@ -17,17 +18,24 @@ import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from encoder_quality import minilm_encoder
 from libraries import SHARED, build, encoder_in, read_cases, read_lines, seed_papers, starter_papers
 
+from eval.statistics import paired
 from rag import text
-from rag.embeddings import StaticTextEncoder
+from rag.embeddings import StaticTextEncoder, builtin_encoder
 from rag.papers import Paper
 from rag.retrieval import Retriever
 from rag.settings import RerankSettings, RetrievalSettings
+
+if TYPE_CHECKING:
+    from rag.interfaces import Side, Vectors
 
 DEPTH, RESAMPLES, SEED = 10, 2000, 0
 TLDR_PAPERS, TLDR_QUESTIONS = 8000, 400
@@ -104,8 +112,32 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
     return float(array.mean()), float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
 
 
+class MiniLM:
+    """The yardstick in the place of an encoder of ours; sentences are compared by our token vectors all the same."""
+
+    name, dimension, fingerprint = "minilm", 384, "minilm"
+
+    def __init__(self) -> None:
+        self.words = builtin_encoder().words
+        self._encode = minilm_encoder()
+
+    def encode(self, texts: Sequence[str], *, side: Side = "passage") -> Vectors:
+        """As an `Encoder` does; many texts at once are kept for the next run."""
+        return self._encode(texts, side) if len(texts) > 1 else self._asked.encode(texts)
+
+    @cached_property
+    def _asked(self) -> Any:
+        from rag.encoder.train_teacher import Teacher
+
+        return Teacher()
+
+
+def encoder_called(name: str, folder: Path | None) -> StaticTextEncoder | MiniLM:
+    return MiniLM() if name == "minilm" else encoder_in(folder, deep=name == "deep")
+
+
 def systems(
-    parts: tuple[Any, ...], encoder: StaticTextEncoder, weights: Sequence[float]
+    parts: tuple[Any, ...], encoder: StaticTextEncoder | MiniLM, weights: Sequence[float]
 ) -> dict[str, Callable[[str], list[str]]]:
     _, dense, lexical = parts
 
@@ -117,8 +149,9 @@ def systems(
         return lambda question: [hit.paper.id for hit in made.retrieve(question, k=DEPTH).hits]
 
     none = RerankSettings(kind="none")
+    asked = lru_cache(maxsize=None)(lambda question: encoder.encode([question], side="query")[0])
     found: dict[str, Callable[[str], list[str]]] = {
-        "dense": lambda question: first(dense.search(encoder.encode([question], side="query")[0], DEPTH)),
+        "dense": lambda question: first(dense.search(asked(question), DEPTH)),
         "BM25": lambda question: first(lexical.search(question, DEPTH)),
     }
     for weight in weights:
@@ -130,16 +163,18 @@ def systems(
     return found
 
 
-def measure(chosen: QuestionSet, encoder: StaticTextEncoder, weights: Sequence[float]) -> dict[str, Any]:
+def measure(chosen: QuestionSet, encoder: StaticTextEncoder | MiniLM, weights: Sequence[float]) -> dict[str, Any]:
+    """For each system the gains of all questions, and the means with their intervals, which are printed."""
     with tempfile.TemporaryDirectory() as folder:
         parts = build(chosen.papers, encoder, Path(folder))
         result: dict[str, Any] = {"papers": len(chosen.papers), "questions": len(chosen.questions)}
-        print(f"\n{chosen.name}: {len(chosen.questions)} questions, {len(chosen.papers)} papers")
+        print(f"\n{chosen.name}, {encoder.name}: {len(chosen.questions)} questions, {len(chosen.papers)} papers")
         for name, rank in systems(parts, encoder, weights).items():
             ranked = [(rank(question), relevant) for question, relevant in chosen.questions]
-            gains = interval([ndcg(ids, relevant) for ids, relevant in ranked])
+            every = [ndcg(ids, relevant) for ids, relevant in ranked]
+            gains = interval(every)
             firsts = interval([float(bool(ids) and ids[0] in relevant) for ids, relevant in ranked])
-            result[name] = {"ndcg@10": gains, "hit@1": firsts}
+            result[name] = {"ndcg@10": gains, "hit@1": firsts, "each": every}
             print(
                 f"  {name:28s} nDCG@10 {gains[0]:.3f} [{gains[1]:.3f}, {gains[2]:.3f}]"
                 f"  hit@1 {firsts[0]:.3f} [{firsts[1]:.3f}, {firsts[2]:.3f}]",
@@ -148,19 +183,36 @@ def measure(chosen: QuestionSet, encoder: StaticTextEncoder, weights: Sequence[f
         return result
 
 
+def average(weights: Any, columns: Any) -> Any:
+    """Weighted means of one column, as `paired` wants them."""
+    return (weights @ columns[:, 0]) / weights.sum(axis=1)
+
+
+def compare(found: dict[str, dict[str, Any]]) -> None:
+    """Print how the encoders differ on one set, system by system."""
+    for first, second in combinations(found, 2):
+        for name in (one for one in found[first] if one.startswith("pipeline")):
+            sides = [[[gain] for gain in found[encoder][name]["each"]] for encoder in (first, second)]
+            told = paired(average, *sides, seed=SEED)
+            between = f"[{told.low:+.3f}, {told.high:+.3f}]"
+            print(f"  {name:28s} {second} - {first}: {told.difference:+.3f} {between} p {told.p:.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", default="questions,cases,starter,scifact208,cacm,tldr")
     parser.add_argument("--weights", default="0.3,0.4,0.5,0.6,0.7")
     parser.add_argument("--whole", action="store_true", help="tldr over the whole corpus")
-    parser.add_argument("--encoder", type=Path)
-    parser.add_argument("--deep", action="store_true", help="passages read by the transformer too")
+    parser.add_argument("--folder", type=Path, help="weights of fast and deep, those that ship by default")
+    parser.add_argument("--encoders", default="fast", help="fast, deep, minilm, with commas")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    encoder = encoder_in(options.encoder, deep=options.deep)
+    encoders = {name: encoder_called(name, options.folder) for name in options.encoders.split(",")}
     weights = [float(weight) for weight in options.weights.split(",")]
-    chosen = [load(name, whole=options.whole) for name in options.sets.split(",")]
-    results = {one.name: measure(one, encoder, weights) for one in chosen}
+    results: dict[str, dict[str, Any]] = {}
+    for one in (load(name, whole=options.whole) for name in options.sets.split(",")):
+        results[one.name] = {name: measure(one, encoder, weights) for name, encoder in encoders.items()}
+        compare(results[one.name])
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 

@@ -68,7 +68,9 @@ def show_report(report: IngestReport, folder: Path, *, console: Console | None =
         screen.print(Text(f"  {_clean(notice['path'])}: {_clean(notice['message'])}", style="dim"))
     _show_some(screen, "Duplicates", [f"{item['title']} — {item['reason']}" for item in merged])
     _show_some(screen, "Rejected", [f"{item['path']}:{item['line']}: {item['reason']}" for item in rejected])
-    screen.print(Text(f"{outcome['seconds']:.1f} s · library {folder}", style="dim"))
+    screen.print(
+        Text(f"{outcome['seconds']:.1f} s · encoder {_clean(outcome['encoder'])} · library {folder}", style="dim")
+    )
 
 
 class Bar(NamedTuple):

@@ -107,10 +107,12 @@ class ContextEncoder:
     """
 
     def __init__(self, tokenizer: Tokenizer, tensors: Mapping[str, NDArray[np.generic]]) -> None:
-        """`tensors` as in the weights file; ValueError when the tokenizer and the vectors differ in number."""
+        """`tensors` as in the weights file; ValueError when the tokenizer and the vectors differ in number. `rare` says
+        of each token whether it is rare in the papers of the training; in a file without it, none is."""
         self._tokenizer = tokenizer
         self._words = np.asarray(tensors["words"], dtype=np.int8)
         self._scale = np.asarray(tensors["words.scale"], dtype=np.float32)
+        self._rare = np.asarray(tensors.get("rare", np.zeros(len(self._words))), dtype=np.bool_)
         self._positions = np.asarray(tensors["positions"], dtype=np.float32)
         self._first = Norm(*_pair(tensors, "first"))
         layers = sum(name.endswith(".attend") for name in tensors)
@@ -145,15 +147,24 @@ class ContextEncoder:
     def encode(self, texts: Sequence[str], *, longest: int | None = None) -> Floats:
         """Vectors of the first `longest` tokens of `texts`: float32 (len(texts), D), rows of length one, or zero
         for a text without words."""
-        limit = min(longest or self.longest, self.longest) - 2
         vectors = np.zeros((len(texts), self._words.shape[1]), dtype=np.float32)
         for start in range(0, len(texts), _BATCH):
-            found = self._tokenizer.encode_batch_fast(list(texts[start : start + _BATCH]), add_special_tokens=False)
-            groups = _by_length([one.ids[:limit] for one in found], self._ends)
+            groups = _by_length(self._ids(texts[start : start + _BATCH], longest), self._ends)
             for places, means in _each(lambda group: (group[0], self._forward(group[1])), groups):
                 vectors[places + start] = means
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.divide(vectors, lengths, out=vectors, where=lengths > 0)
+
+    def rare_share(self, texts: Sequence[str], *, longest: int | None = None) -> Floats:
+        """How much of what `encode` reads of `texts` is rare in the papers of the training: float32 (len(texts),), the
+        share of tokens, 0 to 1; 0 for a text without words."""
+        shares = [self._rare[ids].mean() if ids else 0.0 for ids in self._ids(texts, longest)]
+        return np.array(shares, dtype=np.float32)
+
+    def _ids(self, texts: Sequence[str], longest: int | None) -> list[list[int]]:
+        """The tokens that are read of each text, without the two at the ends."""
+        limit = min(longest or self.longest, self.longest) - 2
+        return [one.ids[:limit] for one in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def _forward(self, ids: Integers) -> Floats:
         """The mean output of each row of `ids` (N, L): float32 (N, D)."""

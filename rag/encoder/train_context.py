@@ -1,6 +1,6 @@
 """Train the transformer beside the token vectors: python -m rag.encoder.train_context PAPERS.jsonl[.gz] --out DIR.
 
-DIR is the folder that `rag.encoder.train` wrote, or an empty one. A student with three of the teacher's six layers
+DIR is the folder that `rag.encoder.train` wrote, or an empty one. A student with four of the teacher's six layers
 learns to give the teacher's vectors for titles, for sentences put as questions, for whole abstracts, and for titles and
 abstracts with other words in them (distillation: Hinton et al. 2015; of hidden states too: Jiao et al. 2020,
 TinyBERT). Needs the extra `train`.
@@ -29,11 +29,15 @@ from rag.encoder.train_corpus import TrainingPaper, ids_hash
 from rag.encoder.train_pairs import SENTENCE_END
 from rag.errors import CitewiseError, MissingExtra
 
-LAYERS = (0, 4, 5)
-"""The teacher's layers that the student starts from; 0, 2, 5 learned less in the same time."""
+LAYERS = (0, 3, 4, 5)
+"""The teacher's layers that the student starts from. Of three, 0, 4, 5 learned more than 0, 2, 5 in the same time."""
 POSITIONS = 128
 """Tokens of a text that the student looks at, with the two at its ends."""
-_SHORT = 36
+RARE = 0.001
+"""The share of training papers below which a token counts as rare."""
+_SHORT, _LONG = 36, 64
+_PART = 12
+_COUNTED = 4096
 _END_TOKEN = 102
 _TEMPLATES = (
     "how {}|how can {}|how does {} work|what is {}|what are {}|which papers {}|which paper introduces {}|papers on {}"
@@ -53,11 +57,13 @@ _OPENING = re.compile(
 class DistillOptions:
     """How the student is taught. Weights are those of the parts of the loss: the text's vector (1 - cosine), each
     token's last state, and each token's state before the last layer (squared errors relative to the teacher's). A step
-    takes `batch` short texts and `abstracts` long ones."""
+    takes `batch` short texts and `abstracts` long ones, of which `whole` are cut late: most abstracts are encoded by
+    their opening only."""
 
-    steps: int = 850
-    batch: int = 128
-    abstracts: int = 40
+    steps: int = 2600
+    batch: int = 96
+    abstracts: int = 28
+    whole: int = 4
     rate: float = 6e-4
     warm_up: int = 40
     vector_weight: float = 3.0
@@ -153,9 +159,9 @@ class Student:
             group["lr"] = options.rate * min(1.0, (self.step + 1) / options.warm_up) * left
         self.optimizer.zero_grad()
         total = 0.0
-        ids = sorted([*self._ids(short, _SHORT), *self._ids(long, POSITIONS)], key=len)
-        for start in range(0, len(ids), share := (len(ids) + 3) // 4):  # texts of like length share a product
-            part = ids[start : start + share]
+        whole, opening = long[: options.whole], long[options.whole :]
+        ids = [*self._ids(short, _SHORT), *self._ids(opening, _LONG), *self._ids(whole, POSITIONS)]
+        for part in _of_like_length(ids):
             loss = self._loss(part) * (len(part) / len(ids))
             loss.backward()
             total += float(loss.detach())
@@ -216,6 +222,17 @@ class Student:
         return vector, error(ours[-1], theirs[-1]), error(ours[-2], theirs[LAYERS[-1]])
 
 
+def _of_like_length(ids: Sequence[list[int]]) -> Iterator[list[list[int]]]:
+    """All of them in parts that a matrix product takes at once, with little padding."""
+    part: list[list[int]] = []
+    for one in sorted(ids, key=len):
+        if len(part) >= _PART and len(one) > 1.1 * len(part[0]):
+            yield part
+            part = []
+        part.append(one)
+    yield part
+
+
 def run(plan: TrainingPlan, options: DistillOptions) -> None:
     """Train and write context.safetensors, context_tokenizer.json and context_training.json to the plan's folder."""
     try:
@@ -240,6 +257,7 @@ def run(plan: TrainingPlan, options: DistillOptions) -> None:
     words = sorted(word for word in known if word.isalpha() and word.isascii() and len(word) > 2)
     _train(student, TextSampler(papers, words, plan.seed + student.step), options, checkpoint, titles)
     tensors, tokenizer = exported(student)
+    tensors["rare"] = rare_tokens(tokenizer, found.papers)
     from safetensors.numpy import save
 
     write_bytes(plan.out / MODEL_FILE, save(tensors))
@@ -248,7 +266,7 @@ def run(plan: TrainingPlan, options: DistillOptions) -> None:
         "cosine to the teacher, titles held out": round(student.likeness(titles), 4),
         "cosine to the teacher, abstracts held out": round(student.likeness(abstracts), 4),
     }
-    recipe = {"seed": plan.seed, "layers": LAYERS, "options": asdict(options)}
+    recipe = {"seed": plan.seed, "layers": LAYERS, "options": asdict(options), "rare_below": RARE}
     write_text(plan.out / "context_training.json", {**found.manifest(), **recipe, "held_out": told})
 
 
@@ -287,6 +305,19 @@ def exported(student: Student) -> tuple[dict[str, NDArray[Any]], str]:
     for at in range(len(LAYERS)):
         tensors |= dict(_layer(weights, at))
     return {name: np.ascontiguousarray(value) for name, value in tensors.items()}, _tokenizer(kept)
+
+
+def rare_tokens(tokenizer: str, papers: Sequence[TrainingPaper]) -> NDArray[np.uint8]:
+    """Which tokens of a tokenizer (JSON) fewer than `RARE` of the papers hold: uint8 (T,), 1 for those."""
+    from tokenizers import Tokenizer
+
+    reader = Tokenizer.from_str(tokenizer)
+    held = np.zeros(reader.get_vocab_size(), dtype=np.int64)
+    for start in range(0, len(papers), _COUNTED):
+        texts = [f"{paper.title}\n{paper.abstract}" for paper in papers[start : start + _COUNTED]]
+        for found in reader.encode_batch_fast(texts, add_special_tokens=False):
+            held[np.unique(found.ids)] += 1
+    return (held < RARE * len(papers)).astype(np.uint8)
 
 
 def _layer(weights: dict[str, NDArray[Any]], at: int) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -338,7 +369,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m rag.encoder.train_context", description=__doc__.split("\n")[0])
     parser.add_argument("papers", type=Path, help="JSON Lines, optionally .gz, with id, title and abstract")
     parser.add_argument("--out", type=Path, required=True, help="folder of the encoder; made when missing")
-    parser.add_argument("--steps", type=int, default=DistillOptions().steps, help="some 2 s each on two cores")
+    parser.add_argument("--steps", type=int, default=DistillOptions().steps, help="some 1.3 s each on two cores")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--exclude-texts", type=Path, nargs="*", default=[], help="papers found in these stay out")
     parser.add_argument("--exclude-ids", type=Path, nargs="*", default=[], help='question files: "relevant" stays out')

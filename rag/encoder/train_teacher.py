@@ -31,7 +31,7 @@ class Teacher:
         folder = teacher_folder()
         self._torch = torch
         self._fast = fast
-        self.model: Any = AutoModel.from_pretrained(str(folder)).eval()
+        self.model: Any = AutoModel.from_pretrained(str(folder), attn_implementation="eager").eval()
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(_LONGEST)

@@ -38,6 +38,8 @@ class Manifest:
     """Where the vectors are: the `kind` of `DenseSettings`, or `places.SEARCH` where a server has the words too."""
     id: str = ""
     """Tells libraries apart on a server that several share; empty in those made before there were servers."""
+    encoder_chosen: bool = False
+    """Whether a rebuild was told this encoder; otherwise a big pile may bring another (`chosen_encoder.outgrown`)."""
 
     @classmethod
     def new(cls, encoder: Encoder, chunking: ChunkingSettings, dense: str = "chroma") -> Manifest:
@@ -105,6 +107,8 @@ def loaded(text: str, origin: str) -> Manifest:
             f"{origin} was written by a newer Citewise (format {known['format']}, this one knows {FORMAT}):"
             " update Citewise"
         )
+    if known["encoder"] == "builtin":  # what the fast one was called while it was the only one
+        known["encoder"] = "builtin-fast"
     return Manifest(**known)
 
 
