@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from rag import open_library
+from tests.waiting import eventually
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -38,7 +39,7 @@ PAPERS = [
     },
 ]
 USER, PASSWORD = "ann", "correct horse battery"
-_SETTLED = "document.querySelectorAll('#finished .turn').length > {} && !document.querySelector('#live .turn')"
+_SETTLED = "document.querySelectorAll('#finished .turn').length >= {} && !document.querySelector('#live .turn')"
 
 
 def served(folder: Path, **settings: Any) -> Generator[str]:
@@ -140,20 +141,39 @@ def leaves(url: str) -> bool:
     return not re.match(r"(https?://(127\.0\.0\.1|localhost)[:/]|data:|blob:)", url)
 
 
+def answered(page: Any, number: int = 1) -> None:
+    """Wait until so many turns are finished and the next question can be asked."""
+    page.wait_for_function(f"{_SETTLED.format(number)} && !document.body.classList.contains('running')")
+
+
 def ask(page: Any, question: str) -> Any:
     """Ask in the box; the turn once it is finished, with its sources beside it."""
     before = page.locator("#finished .turn").count()
     page.fill("#question textarea", question)
     page.keyboard.press("Enter")
-    page.wait_for_function(_SETTLED.format(before))
+    answered(page, before + 1)
     return page.locator("#finished .turn").nth(before)
 
 
 def open_example(page: Any, place: int = 1) -> Any:
     """Ask one of the example questions; the turn once it is finished, with its sources beside it."""
     page.locator(".examples button").nth(place).click()
-    page.wait_for_function(_SETTLED.format(0))
+    answered(page)
     return page.locator("#finished .turn").last
+
+
+def point_at(page: Any, place: Any, words: str = "") -> None:
+    """Point at a place on the map until it is named, with these words: it may still move as the map takes its size."""
+
+    def pointed() -> bool:
+        box = place.bounding_box()
+        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(0, 0)
+        page.mouse.move(*middle)
+        page.wait_for_timeout(100)  # the map looks where the mouse is a few times a second
+        return page.locator("#map .hoverlayer text", has_text=words).count() > 0
+
+    assert eventually(pointed)
 
 
 def listed(page: Any, words: str = "") -> Any:

@@ -200,6 +200,19 @@ def lists(*models: str) -> Step:
     return step
 
 
+def sends_when_told(text: str, go: threading.Event) -> Step:
+    """Answers with blanks, so that no read ever times out, and with a file once `go` is set."""
+
+    def step(handler: Handler) -> None:
+        handler.begin_stream()
+        while not go.wait(0.1):
+            handler.send_chunk(b" ")
+        handler.send_chunk(text.encode())
+        handler.end_stream()
+
+    return step
+
+
 def moves(address: str) -> Step:
     """Sends the client elsewhere."""
 

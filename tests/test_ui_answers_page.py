@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import scripted_server as script
-from tests.browsing import HOSTILE, ask, open_example, served
+from tests.browsing import HOSTILE, answered, ask, open_example, served
 from tests.scripted_server import ScriptedServer, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.enable_socket]
@@ -192,7 +192,7 @@ def test_an_answer_streams_and_then_names_its_model_tokens_and_cost(visit, model
     page.wait_for_function("document.querySelector('#live .draft')?.innerText.includes('unlabeled text')")
     assert page.locator("#finished .turn").count() == 0
     go.set()
-    page.wait_for_selector("#finished .turn")
+    answered(page)
     made = page.locator("#finished .made").inner_text()
     assert "Written by scripted" in made
     assert "333 tokens (321 read, 12 written)" in made

@@ -101,7 +101,7 @@ def test_an_answer_under_way_is_finished_and_nothing_new_is_begun(starter_copy):
             assert (response.status_code, response.headers["retry-after"]) == (503, "1")
         assert not answer.done(), "all of this is while the answer is being written"
         go_on.set()
-        shown = answer.result(SECONDS)[0][2]
+        shown = answer.result(SECONDS)[0][1]
         assert "from adapting together" in shown
         assert 'class="problem"' not in shown
         status, said = page.ended()
@@ -114,11 +114,12 @@ def test_what_takes_longer_than_allowed_is_stopped_and_the_written_part_is_kept(
         running(starter_copy, asking(server, shutdown_seconds=0.5)) as page,
         ThreadPoolExecutor(1) as person,
     ):
-        answer = person.submit(page.page.send, ASK, [QUESTION, None, None], "person")
-        assert eventually(lambda: bool(server.requests), seconds=SECONDS)
+        came: list[str] = []
+        answer = person.submit(page.page.send, ASK, [QUESTION, None, None], "person", came)
+        assert eventually(lambda: "Dropout drops units at" in "".join(came), seconds=SECONDS)
         began = time.monotonic()
         page.stop()
-        assert "Dropout drops units at" in answer.result(SECONDS)[0][2]
+        assert "Dropout drops units at" in answer.result(SECONDS)[0][1]
         assert page.ended()[0] == 0
         assert time.monotonic() - began < SOON
         assert server.disconnected.wait(SOON), "the model's server is not left writing"
@@ -167,8 +168,8 @@ def test_an_ingest_stops_after_its_batch_and_leaves_the_library_free(starter_cop
     with source.open("w", encoding="utf-8") as lines:
         for at in range(count):
             lines.write(json.dumps({"title": f"Lamp{at}: part {at}", "abstract": f"Lamp{at} counts to {at}."}) + "\n")
-    with running(starter_copy, {}) as page, ThreadPoolExecutor(1) as person:
-        report = person.submit(page.page.send, ADD, [None, "", str(source), False, None], "person")
+    with running(starter_copy, {"chat": {"shutdown_seconds": SECONDS}}) as page, ThreadPoolExecutor(1) as person:
+        report = person.submit(page.page.send, ADD, [None, "", str(source), False], "person")
         assert eventually(lambda: more_than(starter_copy, 64), seconds=SECONDS)
         page.stop()
         assert "<dt>added</dt>" in report.result(SECONDS)[1]

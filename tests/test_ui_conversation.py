@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rag import Filters, open_library
-from ui.conversation import Chat
+from ui.conversation import Chat, Shown
 from ui.examples import examples
 from ui.exchange import Talk
 from ui.library_view import Given, Shelf
@@ -35,7 +35,7 @@ def test_a_second_question_waits_for_the_first_of_the_same_tab(starter_copy: Pat
         first = chat.ask(QUESTION, Talk(), session="s", owner="")
         next(first)
         next(first)
-        assert list(chat.ask(QUESTION, Talk(), session="s", owner="")) == []
+        assert list(chat.ask(QUESTION, Talk(), session="s", owner="")) == [Shown()], "and changes nothing meanwhile"
         assert len(last(first).exchanges) == 1
 
 
@@ -49,6 +49,19 @@ def test_a_conversation_that_is_deleted_while_an_answer_is_written_stays_deleted
         chat.history.delete(talk.id, owner="")
         assert [step.finished for step in steps] == [None]
         assert chat.history.listed(owner="") == []
+
+
+def test_an_answer_that_was_left_shows_no_draft_again_beside_the_next_one(starter_copy: Path):
+    with open_library(starter_copy) as library:
+        chat = Chat(library)
+        left = chat.ask(QUESTION, Talk(), session="s", owner="")
+        next(left)
+        assert next(left).live
+        chat.leave("s")
+        other = chat.ask(QUESTION, Talk(), session="s", owner="")
+        next(other)
+        assert list(left) == [Shown()], "Gradio shows once more what came last"
+        assert len(last(other).exchanges) == 1
 
 
 def test_what_cannot_be_answered_is_one_visible_line(starter_copy: Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from typing import Any
 import pytest
 
 from tests import scripted_server as script
-from tests.browsing import ask, listed, open_example, served
+from tests.browsing import answered, ask, listed, open_example, served
 from tests.scripted_server import ScriptedServer, serving
+from ui.conversation import Chat
 
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.enable_socket]
 
@@ -50,10 +52,10 @@ def test_an_answer_under_way_can_be_stopped_and_what_was_written_stays(visit, sl
         page.click("#go")
     else:
         page.keyboard.press("Escape")
-    page.wait_for_selector("#finished .turn")
+    answered(page)
     assert page.locator("#finished .made").inner_text() == "Stopped."
     assert "Lead is a metal" in page.locator("#finished .draft").inner_text()
-    assert server.disconnected.wait(10), "the model is no longer kept writing"
+    assert server.disconnected.wait(60), "the model is no longer kept writing"
     page.wait_for_function("document.querySelector('#go').innerText === 'Ask'")
 
 
@@ -64,11 +66,12 @@ def test_after_a_stop_the_same_question_can_be_asked_again(visit, slow):
     page.keyboard.press("Enter")
     page.wait_for_selector("#live .draft")
     page.keyboard.press("Escape")
-    page.wait_for_selector("#finished .turn")
+    answered(page)
     server.steps[:] = [script.says("BERT is pre-trained on unlabeled text [1].")]
     page.hover("#finished .turn")
     page.click("#finished [data-do=retry]")
     page.wait_for_selector("#finished .turn .cite")
+    answered(page)
     server.steps[:] = [script.says(SLOW, pause=0.1)]
     assert page.locator("#finished .turn").count() == 1
 
@@ -80,6 +83,7 @@ def test_retry_asks_the_question_again_in_its_place(visit, starter_url):
     page.locator("#finished .turn").first.hover()
     page.locator("#finished .turn").first.locator("[data-do=retry]").click()
     page.wait_for_function(TURNS.format(1))
+    answered(page)
     assert "gold" in page.locator("#finished .question").inner_text()
 
 
@@ -151,7 +155,7 @@ def test_a_reopened_conversation_goes_on_where_it_stopped(visit, starter_url):
     ask(page, "What is BERT?")
     page.wait_for_function("location.search.includes('c=')")
     page.reload()
-    page.wait_for_selector("#finished .turn")
+    answered(page)
     assert ask(page, "How large is it?").locator(".searched q").inner_text() == "How large is BERT?"
 
 
@@ -244,7 +248,7 @@ def test_enter_sends_and_shift_enter_breaks_the_line(visit, starter_url):
     page.keyboard.type("of zinc?")
     assert page.input_value("#question textarea") == "What is the boiling point\nof zinc?"
     page.keyboard.press("Enter")
-    page.wait_for_selector("#finished .turn")
+    answered(page)
     assert re.sub(r"\s+", " ", page.locator("#finished .question").inner_text()) == UNANSWERED.format("zinc")
     assert page.input_value("#question textarea") == ""
 
@@ -267,3 +271,23 @@ def test_nothing_is_asked_by_an_empty_box(visit, starter_url):
     page.click("#go")
     turn = ask(page, UNANSWERED.format("iron"))
     assert turn.get_attribute("data-turn") == "0"
+
+
+def test_what_is_typed_stays_when_an_empty_question_comes_back_late(visit, starter_url, monkeypatch):
+    come_back, came_back = threading.Event(), threading.Event()
+    answered = Chat.ask
+
+    def late(*given, **named):
+        come_back.wait(60)
+        yield from answered(*given, **named)
+        came_back.set()
+
+    monkeypatch.setattr(Chat, "ask", late)
+    page = visit(starter_url)
+    page.fill("#question textarea", "   ")
+    page.keyboard.press("Enter")
+    page.fill("#question textarea", UNANSWERED.format("iron"))
+    come_back.set()
+    assert came_back.wait(60)
+    page.wait_for_timeout(500)  # for the browser to hear of it
+    assert page.input_value("#question textarea") == UNANSWERED.format("iron")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.browsing import ask, open_example
+from tests.browsing import answered, ask, open_example
 
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.enable_socket]
 
@@ -22,7 +22,7 @@ def test_filters_heard_and_set_are_chips_that_can_be_taken_back(visit, hostile_u
     page = visit(hostile_url)
     turn = ask(page, "Which papers from 2019 are about tides?")
     turn.locator(".heard .chip", has_text="2019").click()
-    page.wait_for_function("document.querySelectorAll('#finished .turn').length === 2")
+    answered(page, 2)
     again = page.locator("#finished .turn").nth(1)
     assert again.locator(".question").inner_text() == "Which papers are about tides?"
     assert again.locator(".heard").count() == 0

@@ -72,7 +72,7 @@ def test_on_a_phone_the_sources_come_up_from_below_and_go_again(visit, starter_u
     page.locator("#evidence .source.active mark.strong").first.wait_for()
     assert page.locator("#evidence mark.strong").first.bounding_box()["y"] < HEIGHT
     page.click("#evidence .close")
-    assert not page.locator("#evidence").is_visible()
+    page.wait_for_selector("#evidence", state="hidden")
 
 
 def test_the_drawer_leaves_the_line_at_the_top_in_sight(visit, starter_url):

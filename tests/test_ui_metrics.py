@@ -96,7 +96,7 @@ def test_what_the_library_holds_and_what_is_added_is_told(starter_copy, tmp_path
         before = value(page, "generation")
         source = tmp_path / "more.jsonl"
         source.write_text(json.dumps({"title": "Lamps of the north", "abstract": "Lamps burn."}), encoding="utf-8")
-        Page(page.local_url).send(ADD, [None, "", str(source), False, None], "one")
+        Page(page.local_url).send(ADD, [None, "", str(source), False], "one")
         assert value(page, "papers") == 65
         assert value(page, "generation") > before
         assert value(page, "ingests_under_way") == 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.browsing import HOSTILE, PASSWORD, USER, ask, leaves
+from tests.browsing import HOSTILE, PASSWORD, USER, ask, leaves, point_at
 
 pytestmark = [pytest.mark.browser, pytest.mark.loopback, pytest.mark.enable_socket]
 
@@ -35,9 +35,7 @@ def test_a_hostile_title_is_only_text_on_the_map(visit, hostile_url):
     page.click("nav [data-view=map]")
     page.wait_for_selector("#map .scatterlayer .point")
     for place in page.locator("#map .scatterlayer .point").all():
-        box = place.bounding_box()
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        page.wait_for_selector("#map .hoverlayer text")
+        point_at(page, place)
     page.click("#topics summary >> nth=0")
     assert page.evaluate("window.hurt") is None
     assert page.locator("#map a, #map image, #topics img").count() == 0
@@ -52,6 +50,7 @@ def test_the_policy_lets_in_nobody_else(visit, starter_url):
 
 def test_no_view_asks_another_host_for_anything(browser, starter_url):
     context = browser.new_context()
+    context.set_default_timeout(60_000)
     page = context.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

@@ -75,9 +75,12 @@ class Chat:
         filters: Filters | None = None,
         turn: int | None = None,
     ) -> Iterator[Shown]:
-        """Answer a question as the next exchange, or in place of exchange `turn` and all after it."""
+        """Answer a question as the next exchange, or in place of exchange `turn` and all after it. Nothing changes
+        where there is none, or while another is answered.
+        """
         question, run = text.strip(), _Run()
         if not question or self._running.setdefault(session, run) is not run:
+            yield Shown()  # where a generator yields nothing at all, Gradio empties all that it might have filled
             return
         talk = talk if turn is None else replace(talk, exchanges=talk.exchanges[:turn])
         number = len(talk.exchanges)
@@ -103,8 +106,8 @@ class Chat:
             talk = self.keep(talk, owner)
         if not run.left:
             yield Shown(talk, self.finished(talk), "")
-        elif session not in self._running:
-            yield Shown(live="")  # a draft of it that was already on its way
+        else:  # nor is a draft of it that was already on its way; what is shown last, Gradio shows once more
+            yield Shown(live=None if session in self._running else "")
 
     def _answered(self, exchange: Exchange, talk: Talk, run: _Run) -> Iterator[Shown]:
         number, draft, shown = len(talk.exchanges), "", 0.0

@@ -36,11 +36,9 @@ class Handlers:
         return self.chat.busy or self.shelf.ingests > 0
 
     def ask(self, text: str, now: Talk, filters: Filters, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Ask what is in the box, which is emptied once: the next question may be typed while this one is answered."""
-        box: Any = ""
+        """Ask what is in the box, which the page itself empties."""
         for shown in self.chat.ask(text, now, filters=filters, session=_session(request), owner=_owner(request)):
-            yield box, *_drawn(shown)
-            box = gr.skip()
+            yield _drawn(shown)
 
     def ask_by(
         self, event: gr.EventData, now: Talk, filters: Filters, request: gr.Request
@@ -129,14 +127,13 @@ class Handlers:
             return Talk(), "", "", render.broken_html(str(error)), "", "", render.problem_html(str(error))
 
     def add_papers(
-        self, chosen: list[str] | None, text: str, where: str, newer: bool, filters: Filters, request: gr.Request
+        self, chosen: list[str] | None, text: str, where: str, newer: bool, request: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
         """Add papers, with progress; last, what was taken of the boxes: nothing, where something stood in the way."""
         told, given = "", Given(chosen or (), text, where, newer)
         for told in self.shelf.add(given, session=_session(request)):
-            yield told, *[gr.skip()] * 5
-        changed = (self.summary(), self.chat.menu(filters), self.shelf.table("", "added", 0))
-        yield gr.skip(), *changed, self.first_page(), given if 'class="report"' in told else None
+            yield told, *[gr.skip()] * 3
+        yield gr.skip(), self.summary(), self.first_page(), given if 'class="report"' in told else None
 
     def emptied(
         self, chosen: list[str] | None, text: str, where: str, newer: bool, taken: Given | None
@@ -158,9 +155,9 @@ class Handlers:
         order = str(data.get("order", "added"))
         return self.shelf.table(text, order, max(0, _number(data.get("offset"), 0))), order
 
-    def remove(self, event: gr.EventData, text: str) -> tuple[str, str, str]:
+    def remove(self, event: gr.EventData) -> tuple[str, str]:
         """Remove a paper."""
-        return self.shelf.remove(str(_data(event).get("paper", ""))), self.summary(), self.shelf.table(text, "added", 0)
+        return self.shelf.remove(str(_data(event).get("paper", ""))), self.summary()
 
     def new(self, request: gr.Request) -> tuple[Talk, str, str, str]:
         """A conversation that has not begun; the filters stay."""

@@ -171,6 +171,7 @@ def build(handlers: Handlers) -> gr.Blocks:
     return page
 
 
+_HEARD = "() => window.citewiseHeard()"
 _SAVE = "(file) => window.citewiseSave(file)"
 _KEPT = "() => window.citewiseSay('Your rating is kept')"
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -184,26 +185,34 @@ def _wire_conversation(page: gr.Blocks, at: SimpleNamespace, on: Handlers) -> No
     asked: dict[str, Any] = {
         "fn": on.ask,
         "inputs": [at.question, at.talk, at.filters],
-        "outputs": [at.question, *conversation],
+        "outputs": conversation,
     }
     at.question.submit(**asked, **_EACH)
     at.go.click(**asked, **_EACH)
     at.bridge.ask(on.ask_by, [at.talk, at.filters], [*conversation, at.filters, at.chips], **_EACH)
     at.bridge.halt(on.stop, None, None, queue=False, **_EACH)
-    at.bridge.restart(on.new, None, [*conversation, at.welcome], **_EACH)
-    at.bridge.filter(on.narrow, [at.filters], [at.filters, at.chips], **_IN_TURN)
-    at.bridge.similar(on.similar, None, at.similar, **_EACH)
+    opening: dict[str, Any] = {**_IN_TURN, "concurrency_id": "conversation"}
+    _heard(at.bridge.restart(on.new, None, [*conversation, at.welcome], **opening))
+    _heard(at.bridge.open(on.open_by, None, conversation, **opening))
+    _heard(at.bridge.filter(on.narrow, [at.filters], [at.filters, at.chips], **_IN_TURN))
+    at.bridge.similar(on.similar, None, at.similar, **_IN_TURN)
     at.bridge.rate(on.rate, [at.talk], None, **_IN_TURN).success(None, None, None, js=_KEPT)
     at.bridge.export(on.export, [at.talk], at.saved, **_IN_TURN).then(None, at.saved, None, js=_SAVE)
     # One after the other, so that what was typed last is what is listed.
     listing: dict[str, Any] = {**_PRIVATE, "concurrency_id": "kept", "concurrency_limit": 1}
-    at.bridge.kept(on.listed, [at.looked_for, at.talk], at.kept, **listing)
+    at.bridge.kept(on.listed, [at.looked_for, at.talk], at.kept, trigger_mode="multiple", **listing)
     at.looked_for.change(on.listed, [at.looked_for, at.talk], at.kept, trigger_mode="always_last", **listing)
-    at.bridge.alter(on.alter, [at.looked_for, at.talk], [at.kept, *conversation], trigger_mode="multiple", **listing)
-    at.bridge.open(on.open_by, None, conversation, **_EACH)
-    page.load(on.arrive, None, [*conversation, at.welcome, at.summary, at.menu, at.table], **_PRIVATE).then(
-        on.first_page, None, at.welcome, **_PRIVATE
-    )
+    altered = [at.kept, *conversation]
+    _heard(at.bridge.alter(on.alter, [at.looked_for, at.talk], altered, trigger_mode="multiple", **listing))
+    arriving = page.load(on.arrive, None, [*conversation, at.welcome, at.summary, at.menu, at.table], **_PRIVATE)
+    _heard(arriving)
+    arriving.then(on.first_page, None, at.welcome, **_PRIVATE)
+
+
+def _heard(event: Any) -> None:
+    """Tell the page that the server has done what a question may have to wait for; also where it failed."""
+    event.then(None, None, None, js=_HEARD)
+    event.failure(None, None, None, js=_HEARD)  # which Gradio's page does not count as an end
 
 
 def _wire_library(at: SimpleNamespace, on: Handlers) -> None:
@@ -213,11 +222,14 @@ def _wire_library(at: SimpleNamespace, on: Handlers) -> None:
     at.bridge.paper(on.paper, None, at.detail, **_IN_TURN)
     tabled: dict[str, Any] = {**_PRIVATE, "concurrency_id": "table", "concurrency_limit": 1}  # the last wish is shown
     at.bridge.browse(on.browse, [at.words], [at.table, at.order], trigger_mode="multiple", **tabled)
-    at.words.change(on.search, [at.words, at.order], at.table, trigger_mode="always_last", **tabled)
-    at.bridge.remove(on.remove, [at.words], [at.detail, at.summary, at.table], **_EACH)
+    searched: dict[str, Any] = {"fn": on.search, "inputs": [at.words, at.order], "outputs": at.table, **tabled}
+    searched["trigger_mode"] = "always_last"
+    at.words.change(**searched)
+    # What takes a while ends with the table and the menu as they are wanted then: searched, sorted, narrowed meanwhile.
+    at.bridge.remove(on.remove, None, [at.detail, at.summary], **_EACH).then(**searched)
     given = [at.files, at.pasted, at.path, at.newer]
-    changed = [at.report, at.summary, at.menu, at.table, at.welcome]
-    at.add.click(on.add_papers, [*given, at.filters], [*changed, at.taken], **_PRIVATE).success(
-        on.emptied, [*given, at.taken], given, **_PRIVATE
-    )
+    added = at.add.click(on.add_papers, given, [at.report, at.summary, at.welcome, at.taken], **_PRIVATE)
+    added.success(on.emptied, [*given, at.taken], given, **_PRIVATE)
+    added.then(**searched)
+    added.then(on.chat.menu, [at.filters], at.menu, **_PRIVATE)
     at.bridge.report(on.report, None, at.saved, **_PRIVATE).then(None, at.saved, None, js=_SAVE)

@@ -2,7 +2,10 @@
 (() => {
   const $ = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-  const send = (name, data = {}) => window.citewiseSend?.(name, data);
+  const send = (name, data = {}) => {
+    if (changing.has(name) && window.citewiseSend) unheard += 1;
+    window.citewiseSend?.(name, data);
+  };
   const box = () => $("#question textarea");
   const narrow = matchMedia("(max-width: 56.3em)");  // as in the style sheet, where a larger letter counts as a narrower screen
 
@@ -10,10 +13,55 @@
   const fetched = window.fetch;
   let sent = Promise.resolve();
   window.fetch = (where, how) => {
-    if (!String(where?.url ?? where).includes("/queue/join")) return fetched(where, how);
-    const taken = sent.then(() => fetched(where, how));
-    sent = taken.catch(() => {});
+    const address = String(where?.url ?? where);
+    if (address.includes("/queue/data")) return fetched(where, how).then((response) => { heed(response.clone()); return response; });
+    if (!address.includes("/queue/join")) return fetched(where, how);
+    const taken = sent.then(quiet).then(() => fetched(where, how));
+    sent = taken.then((response) => response.clone().json()).then(({ event_id }) => { open.add(event_id); }).catch(() => {});
     return taken;
+  };
+  // Its client may close the stream of what the server tells upon an event that was sent this moment; the next event opens
+  // the stream again, and all that was told meanwhile comes.
+  const open = new Set();  // events that were sent and not yet ended
+  let vain = 0;  // how often it was opened since one ended: never for ever, should Gradio once tell of the end in other words
+  // An event that is sent while the stream is being closed may be lost by the server too: the next one waits until what
+  // was sent before it has ended and the stream with it, or is seen to take longer, so that the stream stays open.
+  let streams = 0, waiters = [];
+  const quiet = () => new Promise((resolve) => {
+    if (!streams && !open.size) return resolve();
+    waiters.push(resolve);
+    setTimeout(resolve, 250);
+  });
+  async function heed(stream) {
+    streams += 1;
+    const reader = stream.body.getReader(), decoder = new TextDecoder();
+    let line = "";
+    try {
+      for (let part = await reader.read(); !part.done; part = await reader.read()) {
+        const lines = (line + decoder.decode(part.value, { stream: true })).split("\n");
+        line = lines.pop();
+        for (const whole of lines) {
+          const ended = /^data:.*"process_completed"/.test(whole) && JSON.parse(whole.slice(5)).event_id;
+          if (ended) { open.delete(ended); vain = 0; }
+        }
+      }
+    } catch { }  // the client has closed it
+    streams -= 1;
+    if (!streams && !open.size) { waiters.forEach((resolve) => resolve()); waiters = []; }
+    setTimeout(() => { if (open.size && vain < 3) { vain += 1; open.clear(); send("kept"); } }, 100);
+  }
+
+  // The server takes up events side by side, and with each what is chosen at that moment. So a question waits until all
+  // that was chosen before it has been heard: filters, a conversation; first of all what the page arrives with.
+  const changing = new Set(["filter", "restart", "open", "alter"]);
+  let unheard = 1, waiting = null;
+  window.citewiseHeard = () => {
+    unheard = Math.max(0, unheard - 1);
+    if (unheard > 0 || !waiting) return;
+    const data = waiting;
+    waiting = null;
+    running(true);
+    send("ask", data);
   };
 
   // Mathematics: an element of its own with a shadow root, so that redrawing the text around it cannot harm it.
@@ -89,13 +137,28 @@
   // For those who do not see the answer come.
   const say = (words) => { const said = $("#said"); if (said && said.textContent !== words) said.textContent = words; };
   let halted = false;  // before the server had begun with the question
-  // Gradio's client may close its stream of events upon a question that was sent this moment; any event opens it again.
-  let waking;
-  const wake = () => { if (busy() && !$("#live .turn")) { send("kept"); waking = setTimeout(wake, 4000); } };
-  const running = (yes) => { clearTimeout(waking); if (yes) { halted = false; say("Searching the abstracts"); waking = setTimeout(wake, 4000); } document.body.classList.toggle("running", yes); const go = $("#go"); if (go) go.textContent = yes ? "Stop" : "Ask"; };
+  const running = (yes) => { if (yes) { halted = false; say("Searching the abstracts"); } document.body.classList.toggle("running", yes); const go = $("#go"); if (go) go.textContent = yes ? "Stop" : "Ask"; };
   const busy = () => document.body.classList.contains("running");
-  const stop = () => { send("halt"); halted = !$("#live .turn"); if (halted) running(false); };
-  const ask = (data) => { if (!busy()) { running(true); send("ask", data); } };  // one question at a time
+  const stop = () => { waiting = null; send("halt"); halted = !$("#live .turn"); if (halted) running(false); };
+  const ask = (data) => {  // one question at a time
+    if (busy()) return;
+    running(true);
+    if (unheard === 0) return void send("ask", data);
+    waiting = data;
+    setTimeout(() => { if (waiting === data) { unheard = 0; window.citewiseHeard(); } }, 15000);  // the line may have broken
+  };
+  let asked = null;  // what was in the box; it is emptied once its question is taken, unless the next one is typed by then
+  function askBox(event) {
+    if (!box()?.value.trim()) return;
+    asked = box().value;
+    if (unheard === 0) return running(true);  // Gradio sends it
+    event.preventDefault(); event.stopPropagation();
+    ask({ text: asked });
+  }
+  function emptyBox() {
+    if (asked === box()?.value) { box().value = ""; box().dispatchEvent(new Event("input", { bubbles: true })); }
+    asked = null;
+  }
   function setTheme(dark) { document.body.classList.toggle("dark", dark); document.documentElement.style.colorScheme = dark ? "dark" : "light"; }
 
   async function copy(article, button) {
@@ -246,7 +309,7 @@
     all("details.menu[open]").forEach((menu) => { if (!menu.contains(target)) menu.open = false; });
     const go = target.closest("#go");
     if (go && busy()) { event.stopPropagation(); event.preventDefault(); return stop(); }
-    if (go && box()?.value.trim()) running(true);
+    if (go) askBox(event);
     const cite = target.closest(".cite, .near");
     if (cite) { show(cite, cite.dataset.source, cite.dataset.sentence); if (!event.detail) follow(cite); return; }
     const button = target.closest("[data-do], [data-view]");
@@ -306,7 +369,7 @@
       closeSide(); drawer(false);
       all("details.menu[open]").forEach((menu) => { menu.open = false; });
     } else if (event.key === "Enter" && !event.shiftKey && !event.isComposing && document.activeElement === box()) {
-      if (busy()) { event.preventDefault(); event.stopPropagation(); } else if (box().value.trim()) running(true);
+      if (busy()) { event.preventDefault(); event.stopPropagation(); } else askBox(event);
     }
     else if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) { event.preventDefault(); view("ask"); box()?.focus(); }
   }, true);
@@ -324,7 +387,8 @@
     newest = last;
     clearTimeout(hovering);  // it was for what was there before
     if (live && halted) send("halt");
-    running(Boolean(live));
+    running(Boolean(live) || waiting !== null);
+    if (last) emptyBox();
     if (!live && turns.length > answered) say($(".abstained", last) ? "The abstracts do not answer this" : $(".problem", last) ? "Something went wrong" : "The answer is there");
     answered = turns.length;
     document.body.classList.toggle("begun", Boolean(last));
@@ -341,7 +405,9 @@
     if (parts.some((part) => !part) || !panel()) return void setTimeout(begin, 50);
     const theme = localStorage.getItem("citewise-theme");
     if (theme) setTheme(theme === "dark");
+    const opened = document.body.classList.contains("drawer-open");
     view(document.body.dataset.view ?? "ask");  // on a slow machine somebody may have chosen one by now
+    if (opened) drawer(true);
     const top = $("#top");  // higher where its words need a second line
     new ResizeObserver(() => document.body.style.setProperty("--top", `${top.offsetHeight}px`)).observe(top);
     const drawn = new MutationObserver(follows);

@@ -98,13 +98,14 @@ def report_html(report: Mapping[str, Any]) -> str:
     refused = [plain(f"{_place(item)}: {item['reason']}") for item in report["rejected"][:_MOST]]
     notices = [plain(f"{_place(item)}: {item['message']}") for item in report.get("notices", [])[:_MOST]]
     formats = [plain(f"{PurePath(path).name or path}: {name}") for path, name in report.get("formats", {}).items()]
+    encoder = f" · encoder {plain(report['encoder'])}" if report.get("encoder") else ""
     stopped = '<p class="note">Cancelled: what was read until then is kept.</p>' if report.get("stopped") else ""
     return (
         f'<div class="report" role="status">{stopped}<dl>{counts}</dl>'
         f"{_listed('rejected', refused, len(report['rejected']), opened=True)}"
         f"{_listed('merged', merged, len(report['duplicates']))}"
         f"{_listed('notices', notices, len(report.get('notices', [])))}{_listed('formats', formats, len(formats))}"
-        f'<p class="quiet">{report["seconds"]:.1f} s</p>'
+        f'<p class="quiet">{report["seconds"]:.1f} s{encoder}</p>'
         '<p class="actions"><button type="button" data-do="report">Save the full report</button></p></div>'
     )
 
