@@ -1,6 +1,8 @@
 # Everything that a person types. `make chat` and `make test` do all their own set-up on a fresh machine.
 PYTHON ?= python3
 BIN := .venv/bin
+# A process for each processor; the tests of one file stay together, in the order of the files.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help install chat test test-long check format eval bench lock clean
 
@@ -24,10 +26,10 @@ chat: .venv/installed ## Open the chat page (with the starter library when there
 	$(BIN)/citewise chat --starter
 
 test: .venv/installed-dev ## Run the tests, offline
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-long: .venv/installed-dev ## Run the long tests too: 10,000 fuzz inputs, 30 kills
-	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m "slow or not slow"
+	HYPOTHESIS_PROFILE=long $(PYTEST) -m "slow or not slow"
 
 check: .venv/installed-dev ## Lint, types, layers
 	$(BIN)/ruff check .

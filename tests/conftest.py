@@ -22,6 +22,10 @@ from tests.chroma_search import searching
 with suppress(ImportError):
     import uvloop  # noqa: F401  # pyright: ignore[reportUnusedImport, reportMissingImports]
 
+# Processes that test side by side look for the ports of their pages each in a range of their own; read by Gradio.
+if _worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    os.environ["GRADIO_SERVER_PORT"] = str(8000 + 100 * int(_worker.removeprefix("gw")))
+
 # Fixtures of the page's tests.
 __all__ = ["browser", "empty_url", "hostile_url", "locked_url", "own_url", "starter_url", "visit"]
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -480,7 +481,8 @@ def test_words_are_passed_on_as_they_come_with_the_client_s_own_address(behind_n
 def test_passwords_can_only_be_guessed_slowly(behind_nginx):
     url, _ = behind_nginx
     guesses = [{"username": "ann", "password": str(at)} for at in range(30)]
-    tried = [httpx.post(f"{url}/login", data=guess, timeout=60).status_code for guess in guesses]
-    assert tried[:8] == [200] * 8
-    assert tried[-1] == 429
+    with ThreadPoolExecutor(len(guesses)) as pool:  # at once: one by one they may be slow enough on a busy machine
+        tried = list(pool.map(lambda guess: httpx.post(f"{url}/login", data=guess, timeout=60).status_code, guesses))
+    assert set(tried) == {200, 429}
+    assert tried.count(200) >= 8
     assert httpx.post(f"{url}/gradio_api/queue/join", json={}, timeout=60).status_code == 200

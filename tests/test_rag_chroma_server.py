@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from rag import Library, open_library
+from rag.embeddings import FAST
 from rag.errors import LibraryError, LibraryMismatch, LibraryUnavailable, SettingsError
 from rag.settings import DenseSettings, load_settings
 from rag.starter import path as starter_path
@@ -200,7 +201,7 @@ def test_a_server_killed_in_the_middle_of_an_ingest_costs_nothing_but_another_ru
     port, data = chroma.free_port(), tmp_path / "data"
     with (
         chroma.running(data, port) as url,
-        on_server(tmp_path / "l", url, retries=0) as library,
+        open_library(tmp_path / "l", dense=dense(url, retries=0), embedding={"kind": FAST}) as library,
         pytest.raises(LibraryUnavailable),
     ):
         library.ingest([papers], progress=lambda step: chroma.kill(data) if step.done > 3000 else None)

@@ -30,8 +30,8 @@ def url(postgres) -> str:
     return postgres.database()
 
 
-def opened(folder: Path, url: str) -> Library:
-    return open_library(folder, config="cluster", catalog={"url": url})
+def opened(folder: Path, url: str, **more: object) -> Library:
+    return open_library(folder, config="cluster", catalog={"url": url}, **more)
 
 
 def citewise(postgres, url: str, *arguments: str, library: Path) -> subprocess.CompletedProcess[str]:
@@ -66,7 +66,8 @@ def test_a_replica_that_nobody_asked_yet_is_in_order(url, tmp_path):
 
 
 def test_a_replica_answers_as_a_library_in_a_folder_does(starter, url, tmp_path):
-    with opened(tmp_path / "one", url) as writer, opened(tmp_path / "two", url) as replica:
+    as_there = {"kind": "builtin-deep"}  # which a folder gets by itself for so few papers
+    with opened(tmp_path / "one", url, embedding=as_there) as writer, opened(tmp_path / "two", url) as replica:
         writer.ingest([starter_path()])
         for question in ("How does LoRA adapt a large model?", "Which papers from 2019..2021 are about retrieval?"):
             expected, found = starter.ask(question), replica.ask(question)

@@ -23,6 +23,7 @@ import pytest
 from rag import Library, open_library
 from rag.chosen_encoder import build_encoder, writing_encoder
 from rag.cli import run
+from rag.embeddings import FAST
 from rag.errors import CitewiseError, WorkersUnavailable
 from rag.ingest import CATALOG, Ingester
 from rag.parsers import parse
@@ -293,24 +294,25 @@ def cluster(socket_enabled: None, request: pytest.FixtureRequest) -> Cluster:
     return request.getfixturevalue("_cluster")
 
 
-def on_ray(folder: Path, cluster: Cluster) -> Library:
-    return open_library(folder, ingest={"engine": "ray", "address": cluster.address, "workers": 2})
+def on_ray(folder: Path, cluster: Cluster, encoder: str = "builtin") -> Library:
+    ingest = {"engine": "ray", "address": cluster.address, "workers": 2}
+    return open_library(folder, ingest=ingest, embedding={"kind": encoder})
 
 
-def plain(folder: Path, *files: Path) -> dict[str, Any]:
-    with open_library(folder) as library:
+def plain(folder: Path, *files: Path, encoder: str = "builtin") -> dict[str, Any]:
+    with open_library(folder, embedding={"kind": encoder}) as library:
         return told(library.ingest(files))
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Path]:
-    """Files, and the library of an undisturbed ingest of them in one process."""
+    """Files, and the library of an undisturbed ingest of them in one process, by the fast encoder: they are many."""
     folder = tmp_path_factory.mktemp("large")
     files = [
         write(folder / "a.jsonl", (record(at) for at in range(2500))),
         write(folder / "b.jsonl", (record(at, venue="ICML") for at in range(2000, 4000))),
     ]
-    report = plain(folder / "plain", *files)
+    report = plain(folder / "plain", *files, encoder=FAST)
     assert (report["added"], len(report["duplicates"])) == (4000, 500)
     return files, folder / "plain"
 
@@ -341,14 +343,15 @@ def test_on_ray_a_mixed_pile_makes_the_same_library_and_again_changes_nothing(cl
 def test_a_killed_ingest_on_ray_goes_on_where_it_stopped(cluster, large, tmp_path):
     files, undisturbed = large
     options = ["--engine", "ray", "--address", cluster.address, "--workers", "2", "--library", tmp_path / "ray"]
-    command = [sys.executable, "-m", "rag.cli", "ingest", *files, *options]
+    (config := tmp_path / "fast.yaml").write_text(f"embedding: {{kind: {FAST}}}")
+    command = [sys.executable, "-m", "rag.cli", "ingest", *files, *options, "--config", config]
     with subprocess.Popen([str(part) for part in command], cwd=ROOT, stderr=subprocess.PIPE) as process:
         eventually(lambda: _papers(tmp_path / "ray") > 0 or process.poll() is not None, seconds=240)
         process.kill()
     # Its process for vectors ends by itself; one that it had only just started holds no lock yet that is waited for.
     assert eventually(lambda: not processes(tmp_path / "ray"))
     assert 0 < _papers(tmp_path / "ray") < 4000
-    with on_ray(tmp_path / "ray", cluster) as library:
+    with on_ray(tmp_path / "ray", cluster, FAST) as library:
         report = library.ingest(files)
     assert report.unchanged
     assert contents(tmp_path / "ray") == contents(undisturbed)
@@ -363,7 +366,7 @@ def test_work_of_a_worker_that_dies_is_done_by_another(cluster, large, tmp_path)
         if not any(killed):
             killed.append(cluster.kill_worker())
 
-    with on_ray(tmp_path / "ray", cluster) as library:
+    with on_ray(tmp_path / "ray", cluster, FAST) as library:
         assert library.ingest(files, progress=kill).added == 4000
     assert any(killed)
     assert contents(tmp_path / "ray") == contents(undisturbed)
@@ -378,7 +381,7 @@ def test_when_workers_die_again_and_again_the_error_is_one_line_and_nothing_is_l
         while not over.wait(0.05):
             cluster.kill_worker()
 
-    with on_ray(tmp_path / "ray", cluster) as library:
+    with on_ray(tmp_path / "ray", cluster, FAST) as library:
         killer = threading.Thread(target=kill)
 
         def start(_: object) -> None:
