@@ -147,7 +147,7 @@ def _pipeline(
     from rag.answerers.extractive import ExtractiveAnswerer
     from rag.answerers.metadata import MetadataAnswerer
     from rag.conversation import by_rules
-    from rag.embeddings import StaticTextEncoder
+    from rag.embeddings import StaticTextEncoder, matched_tokens
     from rag.gate import Gate
     from rag.pipeline import Answerers, Pipeline
 
@@ -162,9 +162,10 @@ def _pipeline(
     reader = _reader(encoder)
     # The gate was calibrated with the fast encoder's vectors of passages.
     own = None if isinstance(encoder, StaticTextEncoder) and not encoder.deep else builtin()
+    gate = Gate(reader, lexical, settings=settings.gate, own=own, matched=matched_tokens)
     return Pipeline(
         retriever,
-        Gate(reader, lexical, settings=settings.gate, own=own) if settings.gate.enabled else None,
+        gate if settings.gate.enabled else None,
         answerers,
         encoder=reader,
         settings=settings.answer,

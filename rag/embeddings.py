@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from rag.encoder.principal import Shortening
     from rag.interfaces import Encoder, Side, Vectors
 
-__all__ = ["DEEP", "FAST", "LlamaEncoder", "StaticTextEncoder", "as_llama_embedding", "builtin_encoder", "load_encoder"]
+__all__ = [
+    "DEEP",
+    "FAST",
+    "LlamaEncoder",
+    "StaticTextEncoder",
+    "as_llama_embedding",
+    "builtin_encoder",
+    "load_encoder",
+    "matched_tokens",
+]
 
 DEEP = "builtin-deep"
 """The built-in encoder that reads passages with its transformer too."""
@@ -144,6 +153,14 @@ def _shipped_transformer() -> ContextEncoder | None:
     from rag.encoder.static import SHIPPED_WEIGHTS
 
     return ContextEncoder.load(SHIPPED_WEIGHTS)
+
+
+def matched_tokens(question: str, texts: Sequence[str]) -> Vectors:
+    """`ContextEncoder.matched` by the transformer that ships: (tokens of the question,)."""
+    context = _shipped_transformer()
+    if context is None:
+        raise FileNotFoundError("the built-in encoder has no transformer; install Citewise again")
+    return context.matched(question, texts)
 
 
 @lru_cache(maxsize=2)

@@ -39,7 +39,7 @@ _SCAFFOLD = """
     describe discuss mention report explain address explore investigate deal concern tell know give find show
     list name call say question answer kind sort type exist make come want need help look many people anyone
     something anything main exactly actually according please example recent new post publish
-    appear library collection online
+    appear library collection online found known shown told given gave said made came sought
 """
 _LISTING = frozenset(
     "paper papers article articles work works study studies publication publications preprint preprints abstract"

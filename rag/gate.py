@@ -13,7 +13,7 @@ from rag import text
 from rag.answers import Hit
 from rag.errors import LibraryError
 from rag.evidence import ScoredSentence, Term, background, is_bare
-from rag.gate_features import Closest, FeatureMaker
+from rag.gate_features import Closest, FeatureMaker, TokenMatcher, closer
 from rag.gate_rules import lacks, names_one, names_unsaid
 from rag.interfaces import Encoder, WordStatistics
 from rag.papers import Paper
@@ -39,12 +39,28 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class GateModel:
+class Forest:
     """Gradient-boosted trees and a logistic curve (Platt 1999) that turns their sum into a probability."""
 
     trees: tuple[Tree, ...]
     slope: float
     intercept: float
+
+    def probability(self, features: Mapping[str, float]) -> float:
+        """Probability (0..1) that the question with these features is answerable."""
+        total = sum(_leaf(tree, features) for tree in self.trees)
+        return 1 / (1 + math.exp(-max(-30.0, min(30.0, self.slope * total + self.intercept))))
+
+
+@dataclass(frozen=True, slots=True)
+class GateModel:
+    """A cascade: where the `first` forest, on `FEATURES`, is unsure, `second` decides, which knows those of `CLOSER`
+    too."""
+
+    first: Forest
+    second: Forest
+    unsure: tuple[float, float]
+    """The probabilities between which the first is unsure."""
     threshold: float
 
     @classmethod
@@ -52,19 +68,14 @@ class GateModel:
         """Read a model written by `eval/bench/calibrate_gate.py`; LibraryError says what is wrong with it."""
         try:
             plain = json.loads(path.read_text(encoding="utf-8"))
-            return cls(
-                trees=tuple(plain["trees"]),
-                slope=float(plain["slope"]),
-                intercept=float(plain["intercept"]),
-                threshold=float(plain["threshold"]),
+            low, high = map(float, plain["unsure"])
+            first, second = (
+                Forest(tuple(plain[name]["trees"]), float(plain[name]["slope"]), float(plain[name]["intercept"]))
+                for name in ("first", "second")
             )
+            return cls(first, second, (low, high), float(plain["threshold"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LibraryError(f"cannot read the gate's model {path}: {error!r}; install Citewise again") from error
-
-    def probability(self, features: Mapping[str, float]) -> float:
-        """Probability (0..1) that the question with these features is answerable."""
-        total = sum(_leaf(tree, features) for tree in self.trees)
-        return 1 / (1 + math.exp(-max(-30.0, min(30.0, self.slope * total + self.intercept))))
 
 
 def _leaf(tree: Tree, features: Mapping[str, float]) -> float:
@@ -76,7 +87,8 @@ def _leaf(tree: Tree, features: Mapping[str, float]) -> float:
 
 class Gate:
     """Judges whether what was found answers the question. `encoder` compares sentences and words; `own` is the
-    built-in encoder where the library's vectors are another's."""
+    built-in encoder where the library's vectors are another's. Without `matched` there is no second look where the
+    first leaves it unsure."""
 
     def __init__(
         self,
@@ -86,7 +98,9 @@ class Gate:
         settings: GateSettings | None = None,
         model: GateModel | None = None,
         own: Encoder | None = None,
+        matched: TokenMatcher | None = None,
     ) -> None:
+        self._matched = matched
         self._settings = settings or GateSettings.model_validate({})
         self._model = model or GateModel.read()
         self._maker = FeatureMaker(encoder, statistics, own)
@@ -116,7 +130,7 @@ class Gate:
         evidence = self._maker.evidence(hits, sentences, understanding)
         if evidence.closest is None:
             return Verdict(False, 0.0, "the question names no subject to search for")
-        probability = self._model.probability(evidence.features)
+        probability = self._probability(evidence.features, evidence.closest, understanding)
         if not self._settings.enabled or self.threshold <= 0:
             return Verdict(True, probability, None)
         if understanding.language and not names_one(question, understanding, (hit.paper for hit in hits)):
@@ -128,6 +142,13 @@ class Gate:
             return Verdict(True, probability, None)
         stranger = all(term.frequency == 0 and background(term.stem) == 0 for term in evidence.terms)
         return Verdict(False, probability, _reason(evidence.closest, understanding), near=not stranger)
+
+    def _probability(self, features: Mapping[str, float], paper: Closest, understanding: Understanding) -> float:
+        probability = self._model.first.probability(features)
+        low, high = self._model.unsure
+        if self._matched is None or not low < probability < high:
+            return probability
+        return self._model.second.probability({**features, **closer(understanding.topic, paper, self._matched)})
 
 
 _NO_KIND = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -34,8 +34,16 @@ FEATURES = tuple(
 )
 """The names of the features, in the order of the model's columns."""
 
+CLOSER = ("maxsim_mean", "maxsim_least", "maxsim_least_three")
+"""The names of those that cost a look at the closest paper with a transformer."""
+
+TokenMatcher = Callable[[str, Sequence[str]], "Vectors"]
+"""For each token of a question, the greatest cosine with a token of some texts, all in their context."""
+
 # Papers that may hold the answer; looking further makes strangers look answerable.
 _DEPTH = 5
+# Sentences of a paper that are looked at closer: nearly all of most, and no more of an abstract of a hundred.
+_CLOSER = 6
 _BM25_PEAK = 2.2  # k1 + 1: what a term's weight tends to in BM25 with k1 = 1.2, before length normalisation
 _COMMON = 0.03  # share of abstracts from which on a word is common
 # Words that carry little of what is asked: an abstract that answers rarely repeats them.
@@ -86,6 +94,8 @@ class Closest:
     """By stem of a term: how near the paper's words come to it, 0..1."""
     has_kind: bool
     """Whether a likely sentence holds the kind of thing asked for (a number, a date, a reason, a name)."""
+    told: tuple[str, ...]
+    """Its title and its most relevant sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,17 @@ class Evidence:
     features: dict[str, float]
     terms: tuple[Term, ...]
     closest: Closest | None
+
+
+def closer(topic: str, paper: Closest, matched: TokenMatcher) -> dict[str, float]:
+    """The features `CLOSER`: how near the words asked come to the closest paper's, in the context of their sentences.
+
+    A question that an abstract answers finds each of its words again, in other words perhaps; of a near miss one or two
+    words have no counterpart, which the mean of all hides.
+    """
+    found = sorted(matched(topic, paper.told).tolist())
+    mean, *least = (sum(part) / len(part) if part else 0.0 for part in (found, found[:1], found[:3]))
+    return dict(zip(CLOSER, (mean, *least), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,12 +334,13 @@ def _heads(asked: _Asked, view: View, place: int) -> dict[str, float]:
 
 
 def _closest(asked: _Asked, view: View, place: int) -> Closest:
-    likely = sorted(view.sentences, key=lambda item: -item.relevance)[:2]
+    likely = sorted(view.sentences, key=lambda item: -item.relevance)
     return Closest(
         paper=view.paper,
         uncovered=tuple(term for term, hard in zip(asked.terms, view.hard, strict=True) if not hard),
         soft={term.stem: float(soft) for term, soft in zip(asked.terms, view.soft, strict=True)},
-        has_kind=any(holds(asked.understanding.asked, item.text) for item in (view.sentences[place], *likely)),
+        has_kind=any(holds(asked.understanding.asked, item.text) for item in (view.sentences[place], *likely[:2])),
+        told=(view.paper.title, *(item.text for item in likely[:_CLOSER])),
     )
 
 

@@ -55,8 +55,8 @@ def made_up() -> tuple[Tokenizer, dict[str, np.ndarray]]:
     return tokenizer, tensors
 
 
-def textbook(ids: list[int], tensors: dict[str, np.ndarray]) -> np.ndarray:
-    """The same network one token and one head at a time, in float64."""
+def outputs(ids: list[int], tensors: dict[str, np.ndarray]) -> np.ndarray:
+    """The same network one token and one head at a time, in float64: (tokens, SIZE)."""
 
     def whole(name: str) -> np.ndarray:
         return tensors[name].astype(float) * tensors[f"{name}.scale"].astype(float)[:, None]
@@ -85,7 +85,11 @@ def textbook(ids: list[int], tensors: dict[str, np.ndarray]) -> np.ndarray:
             wide = np.array([gelu(x) for x in linear(attended, f"{layer}.widen")])
             after.append(norm(attended + linear(wide, f"{layer}.narrow"), f"{layer}.done"))
         states = after
-    mean = np.mean(states, axis=0)
+    return np.array(states)
+
+
+def textbook(ids: list[int], tensors: dict[str, np.ndarray]) -> np.ndarray:
+    mean = outputs(ids, tensors).mean(axis=0)
     return mean / np.linalg.norm(mean)
 
 
@@ -114,6 +118,33 @@ def test_a_text_longer_than_the_positions_is_cut():
     assert made.longest == POSITIONS
     found = made.encode(["whales sing in winter " * 10])
     np.testing.assert_allclose(found[0], textbook([1, 3, 4, 5, 6, 3, 4, 2], tensors), atol=1e-5)
+
+
+def test_each_token_of_a_question_is_matched_with_the_nearest_token_of_any_text():
+    tokenizer, tensors = made_up()
+    found = ContextEncoder(tokenizer, tensors).matched("Whales sing", ["in winter", "", "sing in whales"])
+    asked, *told = (outputs(ids, tensors)[1:-1] for ids in ([1, 3, 4, 2], [1, 5, 6, 2], [1, 4, 5, 3, 2]))
+    unit, others = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (asked, np.concatenate(told)))
+    np.testing.assert_allclose(found, (unit @ others.T).max(axis=1), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("question", "texts", "found"),
+    [
+        ("", ["sing"], []),
+        ("sing", [], [0]),
+        ("sing in", ["", " "], [0, 0]),
+        ("sing", ["sing"], [1]),
+        ("[CLS]", ["[SEP]"], None),
+    ],
+)
+def test_what_has_no_words_is_matched_by_nothing(question, texts, found):
+    tokenizer, tensors = made_up()
+    matched = ContextEncoder(tokenizer, tensors).matched(question, texts)
+    assert matched.dtype == np.float32
+    assert np.isfinite(matched).all()
+    if found is not None:
+        np.testing.assert_allclose(matched, found, atol=1e-5)
 
 
 def test_rare_tokens_are_counted_among_those_that_are_read():

@@ -1,15 +1,18 @@
 """The gate: when it abstains, and that its reasons are true."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from eval.bench.memory import memory_parts
-from rag import open_library
+from rag import open_library, text
+from rag.embeddings import matched_tokens
 from rag.encoder.static import StaticEncoder
 from rag.errors import LibraryError
 from rag.gate import Gate, GateModel
-from rag.gate_features import FEATURES, FeatureMaker
+from rag.gate_features import CLOSER, FEATURES, Closest, FeatureMaker, closer
 from rag.gate_rules import lacks, names_unsaid
 from rag.papers import Paper
 from rag.questions import understand
@@ -121,12 +124,74 @@ def test_any_question_is_judged(judge, question):
     assert 0 <= judge(question).probability <= 1
 
 
+def names_in(tree):
+    return {tree[0], *names_in(tree[2]), *names_in(tree[3])} if isinstance(tree, list) else set()
+
+
 def test_shipped_model_finds_every_feature_it_asks_for(library):
     retriever, encoder, lexical = library
     found = retriever.retrieve("Does Top2Vec work?", k=3)
     evidence = FeatureMaker(encoder, lexical).evidence(found.hits, found.sentences, found.understanding)
     assert set(evidence.features) == set(FEATURES)
-    assert 0 < GateModel.read().probability(evidence.features) < 1
+    model = GateModel.read()
+    assert 0 < model.first.probability(evidence.features) < 1
+    closer_too = evidence.features | dict.fromkeys(CLOSER, 0.5)
+    assert 0 < model.second.probability(closer_too) < 1
+    used = {name for tree in model.second.trees for name in names_in(tree)}
+    assert used <= set(closer_too)
+    assert used >= set(CLOSER)
+
+
+class Matcher:
+    """Finds the words of a question again in a paper as well as it is told to."""
+
+    def __init__(self, *found):
+        self.found, self.asked = found, []
+
+    def __call__(self, question, texts):
+        self.asked.append((question, texts))
+        return np.array(self.found, dtype=np.float32)
+
+
+def verdict_of(library, question, matcher, unsure):
+    retriever, encoder, lexical = library
+    found = retriever.retrieve(question, k=8)
+    gate = Gate(encoder, lexical, model=replace(GateModel.read(), unsure=unsure), matched=matcher)
+    return gate.judge(question, found.hits, found.sentences, found.understanding)
+
+
+def test_where_the_gate_is_unsure_it_looks_closer_at_one_paper(library):
+    question = "Which topic model needs no stop-word lists?"
+    good, bad = Matcher(0.95, 0.9, 0.9, 0.9), Matcher(0.1, 0.9, 0.1, 0.1)
+    surer, less = (verdict_of(library, question, matcher, (0.0, 1.0)) for matcher in (good, bad))
+    assert surer.probability > less.probability
+    [(asked, told)] = good.asked
+    assert asked == question
+    assert told[0] == PAPERS[0].title
+    sentences = [item.text for item in text.sentences(PAPERS[0].abstract)]
+    assert told[1] == sentences[2], "it says what was asked for"
+    assert {*told[1:]} == {*sentences}
+
+
+def test_where_the_gate_is_sure_it_does_not_look_closer(library):
+    matcher = Matcher(0.1)
+    question = "Which topic model needs no stop-word lists?"
+    assert verdict_of(library, question, matcher, (0.5, 0.5)) == verdict_of(library, question, None, (0.0, 1.0))
+    assert matcher.asked == []
+
+
+def test_a_question_without_tokens_can_be_looked_at_closer(library):
+    assert 0 <= verdict_of(library, "topics", Matcher(), (0.0, 1.0)).probability <= 1
+
+
+def test_the_closer_look_sees_what_has_no_counterpart():
+    told = ("Pruning vision transformers with noise", "We drop tokens with learned noise.")
+    paper = Closest(PAPERS[1], (), {}, has_kind=True, told=told)
+    said = closer("Are tokens dropped with noise?", paper, matched_tokens)
+    unsaid = closer("Are volcanoes dropped with noise?", paper, matched_tokens)
+    assert unsaid["maxsim_least"] < said["maxsim_least"]
+    assert unsaid["maxsim_least_three"] < said["maxsim_least_three"]
+    assert unsaid["maxsim_mean"] < said["maxsim_mean"]
 
 
 def test_a_broken_model_file_is_said_in_one_line(tmp_path):

@@ -70,20 +70,27 @@ class Block:
     done: Norm
     heads: int
 
-    def __call__(self, x: Floats, texts: int) -> Floats:
-        """`x` is (texts * length, D): texts of one length, laid end to end."""
-        x = self.attended(x + self.merge(self._mixed(x, texts)))
+    def __call__(self, x: Floats, lengths: Sequence[int]) -> Floats:
+        """`x` is (sum of lengths, D): texts laid end to end, each of which attends to itself alone."""
+        x = self.attended(x + self.merge(self._mixed(self.attend(x), lengths)))
         return self.done(x + self.narrow(_gelu(self.widen(x))))
 
-    def _mixed(self, x: Floats, texts: int) -> Floats:
-        size = x.shape[1] // self.heads
-        query, key, value = self.attend(x).reshape(texts, -1, 3, self.heads, size).transpose(2, 0, 3, 1, 4)
+    def _mixed(self, x: Floats, lengths: Sequence[int]) -> Floats:
+        """(sum of lengths, 3 * D) to (sum of lengths, D); texts of one length share their products."""
+        if len(set(lengths)) == 1:
+            return self._within(x, len(lengths))
+        parts = np.split(x, np.cumsum(lengths)[:-1])
+        return np.concatenate([self._within(part, 1) for part in parts])
+
+    def _within(self, x: Floats, texts: int) -> Floats:
+        size = x.shape[1] // 3 // self.heads
+        query, key, value = x.reshape(texts, -1, 3, self.heads, size).transpose(2, 0, 3, 1, 4)
         weights = query @ key.swapaxes(-1, -2)
         weights *= np.float32(size**-0.5)
         weights -= weights.max(axis=-1, keepdims=True)
         np.exp(weights, out=weights)
         weights /= weights.sum(axis=-1, keepdims=True)
-        return (weights @ value).transpose(0, 2, 1, 3).reshape(x.shape)
+        return (weights @ value).transpose(0, 2, 1, 3).reshape(len(x), -1)
 
 
 def _gelu(x: Floats) -> Floats:
@@ -161,6 +168,24 @@ class ContextEncoder:
         shares = [self._rare[ids].mean() if ids else 0.0 for ids in self._ids(texts, longest)]
         return np.array(shares, dtype=np.float32)
 
+    def matched(self, question: str, texts: Sequence[str]) -> Floats:
+        """How near each token of a question comes to its nearest among the tokens of `texts`, all in their context:
+        float32 (L,), cosines; what MaxSim sums (Khattab and Zaharia 2020). Empty for a question without words, zero
+        for texts without any."""
+        asked, *told = self._ids([question, *texts], None)
+        told = [ids for ids in told if ids]
+        if not asked or not told:
+            return np.zeros(len(asked), dtype=np.float32)
+        lengths = [len(ids) + 2 for ids in (asked, *told)]
+        start, end = self._ends
+        ids = np.array([token for one in (asked, *told) for token in (start, *one, end)])
+        x = self._through(ids, np.concatenate([np.arange(length) for length in lengths]), lengths)
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+        ends = np.cumsum(lengths)
+        inner = np.arange(len(ids)) >= ends[0]
+        inner[ends[:-1]] = inner[ends - 1] = False
+        return (x[1 : lengths[0] - 1] @ x[inner].T).max(axis=1)
+
     def _ids(self, texts: Sequence[str], longest: int | None) -> list[list[int]]:
         """The tokens that are read of each text, without the two at the ends."""
         limit = min(longest or self.longest, self.longest) - 2
@@ -169,13 +194,18 @@ class ContextEncoder:
     def _forward(self, ids: Integers) -> Floats:
         """The mean output of each row of `ids` (N, L): float32 (N, D)."""
         texts, length = ids.shape
-        x = self._words[ids].astype(np.float32)
-        x *= self._scale[ids][:, :, None]
-        x += self._positions[:length]
-        x = self._first(x.reshape(texts * length, -1))
-        for block in self._blocks:
-            x = block(x, texts)
+        x = self._through(ids.ravel(), np.tile(np.arange(length), texts), [length] * texts)
         return x.reshape(texts, length, -1).mean(axis=1)
+
+    def _through(self, ids: Integers, places: Integers, lengths: Sequence[int]) -> Floats:
+        """The outputs (N, D) for the tokens `ids` (N,), laid end to end, each with its place in its text."""
+        x = self._words[ids].astype(np.float32)
+        x *= self._scale[ids][:, None]
+        x += self._positions[places]
+        x = self._first(x)
+        for block in self._blocks:
+            x = block(x, lengths)
+        return x
 
 
 def _by_length(ids: Sequence[Sequence[int]], ends: tuple[int, int]) -> list[tuple[Integers, Integers]]:
