@@ -146,7 +146,8 @@ class Gate:
     def _probability(self, features: Mapping[str, float], paper: Closest, understanding: Understanding) -> float:
         probability = self._model.first.probability(features)
         low, high = self._model.unsure
-        if self._matched is None or not low < probability < high:
+        # The transformer reads English: it finds the words of another language nowhere, whatever they ask.
+        if self._matched is None or understanding.language or not low < probability < high:
             return probability
         return self._model.second.probability({**features, **closer(understanding.topic, paper, self._matched)})
 

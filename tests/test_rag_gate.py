@@ -180,6 +180,12 @@ def test_where_the_gate_is_sure_it_does_not_look_closer(library):
     assert matcher.asked == []
 
 
+def test_a_question_in_another_language_is_not_looked_at_closer(library):
+    matcher = Matcher(0.1)
+    verdict_of(library, "Qu'est-ce que Top2Vec ?", matcher, (0.0, 1.0))
+    assert matcher.asked == []
+
+
 def test_a_question_without_tokens_can_be_looked_at_closer(library):
     assert 0 <= verdict_of(library, "topics", Matcher(), (0.0, 1.0)).probability <= 1
 
