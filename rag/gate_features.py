@@ -43,7 +43,7 @@ TokenMatcher = Callable[[str, Sequence[str]], "Vectors"]
 # Papers that may hold the answer; looking further makes strangers look answerable.
 _DEPTH = 5
 # Sentences of a paper that are looked at closer: nearly all of most, and no more of an abstract of a hundred.
-_CLOSER = 6
+_READ_CLOSER = 6
 _BM25_PEAK = 2.2  # k1 + 1: what a term's weight tends to in BM25 with k1 = 1.2, before length normalisation
 _COMMON = 0.03  # share of abstracts from which on a word is common
 # Words that carry little of what is asked: an abstract that answers rarely repeats them.
@@ -340,7 +340,7 @@ def _closest(asked: _Asked, view: View, place: int) -> Closest:
         uncovered=tuple(term for term, hard in zip(asked.terms, view.hard, strict=True) if not hard),
         soft={term.stem: float(soft) for term, soft in zip(asked.terms, view.soft, strict=True)},
         has_kind=any(holds(asked.understanding.asked, item.text) for item in (view.sentences[place], *likely[:2])),
-        told=(view.paper.title, *(item.text for item in likely[:_CLOSER])),
+        told=(view.paper.title, *(item.text for item in likely[:_READ_CLOSER])),
     )
 
 
